@@ -5,8 +5,9 @@
 
 namespace elenchus {
 
-/// Backward runs layers in reverse order, so memory is freed in reverse order of allocation: alloc() bumps a
-/// pointer, leaving a Scope rewinds it. peak_bytes() of a step on a dry stream is the memory plan.
+/// Backward runs layers in reverse order, so memory is freed in reverse order of allocation:
+/// alloc() bumps a pointer, leaving a Scope rewinds it. peak_bytes() of a step on a dry stream is
+/// the memory plan.
 class Arena {
  public:
   /// Allocates `capacity_bytes` at once. On a dry stream that is address space only.

@@ -13,26 +13,35 @@ enum class DType : std::uint8_t { f32, f16, bf16, i32, u8 };
 constexpr std::size_t size_of(DType dtype) {
   switch (dtype) {
     case DType::f32:
-    case DType::i32: return 4;
+    case DType::i32:
+      return 4;
     case DType::f16:
-    case DType::bf16: return 2;
-    case DType::u8: return 1;
+    case DType::bf16:
+      return 2;
+    case DType::u8:
+      return 1;
   }
   return 0;
 }
 
 constexpr std::string_view name_of(DType dtype) {
   switch (dtype) {
-    case DType::f32: return "float32";
-    case DType::f16: return "float16";
-    case DType::bf16: return "bfloat16";
-    case DType::i32: return "int32";
-    case DType::u8: return "uint8";
+    case DType::f32:
+      return "float32";
+    case DType::f16:
+      return "float16";
+    case DType::bf16:
+      return "bfloat16";
+    case DType::i32:
+      return "int32";
+    case DType::u8:
+      return "uint8";
   }
   return "";
 }
 
-/// The upper half of an f32. Converted from f32 by rounding to nearest, ties to even; NaN stays NaN.
+/// The upper half of an f32. Converted from f32 by rounding to nearest, ties to even; NaN stays
+/// NaN.
 struct bf16 {
   std::uint16_t bits = 0;
   bf16() = default;

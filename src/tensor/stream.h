@@ -16,8 +16,9 @@ class Stream {
  public:
   /// UserError: no such device, or not in this build. `threads` is for the CPU: 0 takes every core.
   static std::unique_ptr<Stream> open(Device device, int threads = 0);
-  /// A stream for a device on which nothing runs: ops check their contracts and return, memory is address space only.
-  /// One training step on it measures the arena exactly, before anything is loaded.
+  /// A stream for a device on which nothing runs: ops check their contracts and return, memory is
+  /// address space only. One training step on it measures the arena exactly, before anything is
+  /// loaded.
   static std::unique_ptr<Stream> open_dry(Device device);
   virtual ~Stream() = default;
   bool dry() const { return dry_; }
@@ -27,7 +28,8 @@ class Stream {
   virtual void copy(Tensor dst, ConstTensor src) = 0;
   /// Sets every byte to zero.
   virtual void zero(Tensor dst) = 0;
-  virtual void* allocate(std::size_t bytes) = 0;  // 256-byte aligned; DeviceError when memory is short
+  virtual void* allocate(
+      std::size_t bytes) = 0;  // 256-byte aligned; DeviceError when memory is short
   virtual void free(void*) noexcept = 0;
   virtual void synchronize() = 0;
   /// The CPU's threads. InternalError on another device.
@@ -35,7 +37,8 @@ class Stream {
     expect(pool_ != nullptr, "only the CPU has a thread pool");
     return *pool_;
   }
-  /// Scratch of one CPU worker, kWorkerScratchBytes long, 256-byte aligned. Contents do not outlive the task.
+  /// Scratch of one CPU worker, kWorkerScratchBytes long, 256-byte aligned. Contents do not outlive
+  /// the task.
   std::byte* worker_scratch(int worker) const {
     return scratch_ + std::size_t(worker) * kWorkerScratchBytes;
   }

@@ -43,7 +43,8 @@ class Shape {
   /// "[2, 3]"
   std::string text() const {
     std::string out = "[";
-    for (int i = 0; i < rank_; ++i) out += (i ? ", " : "") + std::to_string(extents_[std::size_t(i)]);
+    for (int i = 0; i < rank_; ++i)
+      out += (i ? ", " : "") + std::to_string(extents_[std::size_t(i)]);
     return out + "]";
   }
   bool operator==(const Shape&) const = default;
@@ -55,11 +56,26 @@ class Shape {
 
 template <class T>
 constexpr DType dtype_of();
-template <> constexpr DType dtype_of<float>() { return DType::f32; }
-template <> constexpr DType dtype_of<f16>() { return DType::f16; }
-template <> constexpr DType dtype_of<bf16>() { return DType::bf16; }
-template <> constexpr DType dtype_of<std::int32_t>() { return DType::i32; }
-template <> constexpr DType dtype_of<std::uint8_t>() { return DType::u8; }
+template <>
+constexpr DType dtype_of<float>() {
+  return DType::f32;
+}
+template <>
+constexpr DType dtype_of<f16>() {
+  return DType::f16;
+}
+template <>
+constexpr DType dtype_of<bf16>() {
+  return DType::bf16;
+}
+template <>
+constexpr DType dtype_of<std::int32_t>() {
+  return DType::i32;
+}
+template <>
+constexpr DType dtype_of<std::uint8_t>() {
+  return DType::u8;
+}
 
 /// A read-only view. Copying copies the view, never the data.
 class ConstTensor {
@@ -105,10 +121,14 @@ class ConstTensor {
   }
   Shape row_shape(std::int64_t count) const {
     switch (shape_.rank()) {
-      case 1: return {count};
-      case 2: return {count, dim(1)};
-      case 3: return {count, dim(1), dim(2)};
-      default: return {count, dim(1), dim(2), dim(3)};
+      case 1:
+        return {count};
+      case 2:
+        return {count, dim(1)};
+      case 3:
+        return {count, dim(1), dim(2)};
+      default:
+        return {count, dim(1), dim(2), dim(3)};
     }
   }
   void* data_ = nullptr;
@@ -146,10 +166,14 @@ class Tensor : public ConstTensor {
 template <class F>
 decltype(auto) visit_float(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::f32: return f.template operator()<float>();
-    case DType::f16: return f.template operator()<f16>();
-    case DType::bf16: return f.template operator()<bf16>();
-    default: throw InternalError("visit_float: not a floating dtype");
+    case DType::f32:
+      return f.template operator()<float>();
+    case DType::f16:
+      return f.template operator()<f16>();
+    case DType::bf16:
+      return f.template operator()<bf16>();
+    default:
+      throw InternalError("visit_float: not a floating dtype");
   }
 }
 

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "tensor/stream.h"
+
+namespace elenchus::ops {
+
+/// y = a + b; f32|f16|bf16, one shape, any may alias. Added in f32, rounded once.
+void add(Stream&, Tensor y, ConstTensor a, ConstTensor b);
+/// y = x in y's dtype, rounded to nearest even. One shape.
+void convert(Stream&, Tensor y, ConstTensor x);
+/// y[i] = x[index[i]]: rows gathered.   y [M,C]  x [N,C]  index i32 [M]
+void gather_rows(Stream&, Tensor y, ConstTensor x, ConstTensor index);
+/// y[index[i]] += x[i]: rows added back; indices are distinct.   y [N,C]  x [M,C]  index i32 [M]
+void scatter_add_rows(Stream&, Tensor y, ConstTensor x, ConstTensor index);
+
+}  // namespace elenchus::ops

@@ -1,0 +1,41 @@
+#pragma once
+// The 4-bit NormalFloat format, bit for bit as bitsandbytes' CPU back end (numerics.md, "NF4
+// codes").
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "tensor/arena.h"
+#include "tensor/frozen_weight.h"
+
+namespace elenchus::ops {
+
+inline constexpr std::int64_t kNf4Block = 64;
+inline constexpr std::int64_t kNf4NestedBlock = 256;
+/// The sixteen values (QLoRA, arXiv:2305.14314, appendix E).
+extern const std::array<float, 16> kNf4Values;
+/// The signed dynamic 8-bit map for the second quantisation, each entry computed in f64 and rounded
+/// once.
+const std::array<float, 256>& dynamic_map();
+
+/// Sizes of the parts of an [out, in] weight.
+struct Nf4Sizes {
+  std::int64_t code_bytes, scale_codes, scale_scales;
+  explicit Nf4Sizes(std::int64_t elements);
+};
+
+/// Where quantize_nf4 writes. Tensors have the sizes of Nf4Sizes.
+struct Nf4Storage {
+  Tensor codes, scale_codes, scale_scales;
+};
+
+/// Quantises row-major weights, codes first, then their scales (offset = mean absmax, summed in
+/// f64). Returns scale_offset. Blocks of zeros get code 7. InternalError: sizes disagree. Weights
+/// are finite (the loader checks).
+float quantize_nf4(Stream&, Nf4Storage out, ConstTensor weights /* f32, any shape */);
+
+/// The weights again, f32 | f16 | bf16 [out, in], rounded once from the f32 product.
+void dequantize_nf4(Stream&, Tensor out, const Nf4Weight& weight);
+
+}  // namespace elenchus::ops
