@@ -1,12 +1,5 @@
 #pragma once
-// Which back ends this build holds. The project's one #ifdef on them.
+// Which back ends this build holds, as ops ask for it: if constexpr (kCudaBuilt) if
+// (stream.on_cuda()) ...
 
-namespace elenchus::ops {
-
-#ifdef ELENCHUS_CUDA
-inline constexpr bool kCudaBuilt = true;
-#else
-inline constexpr bool kCudaBuilt = false;
-#endif
-
-}  // namespace elenchus::ops
+#include "tensor/device_streams.h"

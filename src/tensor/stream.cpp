@@ -1,0 +1,79 @@
+#include "tensor/stream.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "tensor/device_streams.h"
+
+namespace elenchus {
+namespace {
+
+constexpr std::size_t kAlignment = 256;
+
+/// Runs everything at once on the calling thread and its pool.
+class CpuStream final : public Stream {
+ public:
+  explicit CpuStream(int threads) : Stream({}) {
+    pool_ = std::make_unique<ThreadPool>(threads);
+    scratch_ =
+        static_cast<std::byte*>(allocate(std::size_t(pool_->threads()) * kWorkerScratchBytes));
+  }
+  ~CpuStream() override { free(scratch_); }
+
+  void copy(Tensor dst, ConstTensor src) override {
+    expect(dst.shape() == src.shape() && dst.dtype() == src.dtype(), "copy: tensors differ");
+    if (dst.bytes() > 0 && dst.data() != src.data())
+      std::memcpy(dst.data(), src.data(), dst.bytes());
+  }
+  void zero(Tensor dst) override {
+    if (dst.bytes() > 0) std::memset(dst.data(), 0, dst.bytes());
+  }
+  void* allocate(std::size_t bytes) override {
+    const std::size_t rounded =
+        (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
+    void* memory = std::aligned_alloc(kAlignment, rounded);
+    if (!memory) throw DeviceError(cat("out of memory: ", bytes, " bytes were asked for"));
+    return memory;
+  }
+  void free(void* memory) noexcept override { std::free(memory); }
+  void synchronize() override {}
+};
+
+/// Hands out address space and runs nothing.
+class DryStream final : public Stream {
+ public:
+  explicit DryStream(Device device) : Stream(device, true) {}
+  void copy(Tensor dst, ConstTensor src) override {
+    expect(dst.shape() == src.shape() && dst.dtype() == src.dtype(), "copy: tensors differ");
+  }
+  void zero(Tensor) override {}
+  void* allocate(std::size_t bytes) override {
+    // Addresses only ever get compared and offset, so one never-mapped region after the other will
+    // do.
+    void* const address = reinterpret_cast<void*>(next_);
+    next_ += (bytes / kAlignment + 1) * kAlignment;
+    return address;
+  }
+  void free(void*) noexcept override {}
+  void synchronize() override {}
+
+ private:
+  std::uintptr_t next_ = std::uintptr_t{1} << 44;
+};
+
+}  // namespace
+
+std::unique_ptr<Stream> Stream::open(Device device, int threads) {
+  if (device.kind == Device::Kind::cpu) return std::make_unique<CpuStream>(threads);
+  if constexpr (kCudaBuilt) return open_cuda_stream(device);
+  throw UserError(
+      "device: this build has no CUDA back end; set model.device to cpu, or build with "
+      "-DELENCHUS_CUDA=ON");
+}
+
+std::unique_ptr<Stream> Stream::open_dry(Device device) {
+  return std::make_unique<DryStream>(device);
+}
+
+}  // namespace elenchus
