@@ -1,0 +1,94 @@
+#pragma once
+// What a recipe says of its data.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fields.h"
+
+namespace elenchus {
+
+enum class Truncation { drop, truncate, error };
+template <>
+struct EnumNames<Truncation> {
+  static constexpr std::string_view names[] = {"drop", "truncate", "error"};
+};
+enum class Sampling { random, sequential };
+template <>
+struct EnumNames<Sampling> {
+  static constexpr std::string_view names[] = {"random", "sequential"};
+};
+enum class BadRows { error, skip };
+template <>
+struct EnumNames<BadRows> {
+  static constexpr std::string_view names[] = {"error", "skip"};
+};
+enum class SystemRole { error, merge_into_user };
+template <>
+struct EnumNames<SystemRole> {
+  static constexpr std::string_view names[] = {"error", "merge_into_user"};
+};
+
+struct DataConfig {
+  static constexpr bool kHasFields = true;
+  std::vector<std::string> train_file;
+  std::vector<std::string> eval_file;
+  std::string format = "auto";
+  std::string text_column = "text";
+  std::string label_column = "label";
+  std::optional<std::string> text_template;
+  double train_fraction = 0.8;
+  std::optional<int> max_eval_samples;
+  int max_length = 1024;
+  Truncation truncation = Truncation::drop;
+  bool assistant_only_loss = true;
+  bool packing = false;
+  std::optional<int> pad_to_multiple_of;
+  Sampling sampling = Sampling::random;
+  BadRows bad_rows = BadRows::error;
+  double bad_rows_limit = 0.01;
+  SystemRole system_role = SystemRole::error;
+  std::optional<std::string> chat_template_path;
+  std::optional<std::int64_t> data_seed;
+
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v(Field{"train_file", "a file of rows, or a list of files"}, s.train_file);
+    v(Field{"eval_file", "rows to evaluate on; else a split of train_file"}, s.eval_file);
+    v(Field{"format", "auto, messages, prompt_completion, alpaca, sharegpt or text"}, s.format);
+    v(Field{"text_column", "classification: the column of the text"}, s.text_column);
+    v(Field{"label_column", "classification: the column of the class"}, s.label_column);
+    v(Field{"text_template", "text of a row with {column} in place of values"}, s.text_template);
+    v(Field{"train_fraction",
+            "share of a seeded random permutation to train on; 1 trains on every row"},
+      s.train_fraction);
+    v(Field{"max_eval_samples", "evaluate on at most so many rows"}, s.max_eval_samples);
+    v(Field{"max_length",
+            "longest row, in tokens",
+            {"max_seq_length", "sequence_len", "cutoff_len"}},
+      s.max_length);
+    v(Field{"truncation",
+            "what happens to longer rows: drop, truncate or error; counted and reported"},
+      s.truncation);
+    v(Field{"assistant_only_loss",
+            "train on the assistant's turns only; false trains on every token"},
+      s.assistant_only_loss);
+    v(Field{"packing", "fill sequences of max_length with several rows, no attention between them"},
+      s.packing);
+    v(Field{"pad_to_multiple_of", "accepted: rows lie end to end and no padding is computed"},
+      s.pad_to_multiple_of);
+    v(Field{"sampling", "random, or sequential: rows in file order", {"train_sampling_strategy"}},
+      s.sampling);
+    v(Field{"bad_rows", "error, or skip up to bad_rows_limit"}, s.bad_rows);
+    v(Field{"bad_rows_limit", "largest share of rows that may be skipped"}, s.bad_rows_limit);
+    v(Field{"system_role",
+            "where the template refuses a system message: error, or merge_into_user"},
+      s.system_role);
+    v(Field{"chat_template_path", "a Jinja file to use in place of the model's chat template"},
+      s.chat_template_path);
+    v(Field{"data_seed", "seed of split and order; else training.seed"}, s.data_seed);
+  }
+};
+
+}  // namespace elenchus
