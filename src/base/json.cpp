@@ -63,28 +63,48 @@ class NameSet {
                          [&](const Json::Member& member) { return member.first == name; });
     }
     if (members.size() * 2 > slots_.size()) grow(members);
-    std::uint32_t& slot = find_slot(members, name);
-    if (slot != 0) return true;
-    slot = std::uint32_t(members.size());
+    const std::uint32_t hash = hash_of(name);
+    Slot& slot = find_slot(members, name, hash);
+    if (slot.member != 0) return true;
+    slot = {hash, std::uint32_t(members.size())};
     return false;
   }
 
  private:
   static constexpr std::size_t kScanned = 16;
+  struct Slot {
+    std::uint32_t hash = 0;
+    std::uint32_t member = 0;  // index + 1; 0 is a free slot
+  };
 
-  std::uint32_t& find_slot(const Json::Object& members, std::string_view name) {
+  static std::uint32_t hash_of(std::string_view name) {
+    return std::uint32_t(std::hash<std::string_view>{}(name));
+  }
+  Slot& find_slot(const Json::Object& members, std::string_view name, std::uint32_t hash) {
     const std::size_t mask = slots_.size() - 1;
-    std::size_t i = std::hash<std::string_view>{}(name)&mask;
-    while (slots_[i] != 0 && members[slots_[i] - 1].first != name) i = (i + 1) & mask;
+    std::size_t i = hash & mask;
+    while (slots_[i].member != 0 &&
+           (slots_[i].hash != hash || members[slots_[i].member - 1].first != name))
+      i = (i + 1) & mask;
     return slots_[i];
   }
   void grow(const Json::Object& members) {
-    slots_.assign(std::max<std::size_t>(64, slots_.size() * 4), 0);
+    std::vector<Slot> old(std::max<std::size_t>(64, slots_.size() * 4));
+    old.swap(slots_);
+    const std::size_t mask = slots_.size() - 1;
+    const auto insert = [&](Slot slot) {
+      std::size_t i = slot.hash & mask;
+      while (slots_[i].member != 0) i = (i + 1) & mask;
+      slots_[i] = slot;
+    };
+    for (const Slot& slot : old)
+      if (slot.member != 0) insert(slot);
+    if (!old.empty()) return;
     for (std::size_t i = 0; i + 1 < members.size(); ++i)
-      find_slot(members, members[i].first) = std::uint32_t(i + 1);
+      insert({hash_of(members[i].first), std::uint32_t(i + 1)});
   }
 
-  std::vector<std::uint32_t> slots_;  // index + 1 of a member; 0 is free
+  std::vector<Slot> slots_;  // open addressing; a power of two, at most half full
 };
 
 /// Builds a Json from the parser's events.
@@ -130,26 +150,23 @@ class Builder {
     return true;
   }
 
-  bool parse_error(std::size_t position, const std::string& token, const std::exception& error) {
-    // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error while parsing
-    // CONTEXT - REASON; last read: 'TOKEN'; expected EXPECTED": the parts worth keeping.
+  bool parse_error(std::size_t position, const std::string&, const std::exception& error) {
+    // Either "... CONTEXT - unexpected TOKEN; expected EXPECTED" or "... CONTEXT - REASON; last
+    // read: 'TOKEN'", of which the last words and the reason are worth keeping.
     const std::string_view message = error.what();
+    const std::string_view reason = part_between(message, " - ", "; last read: ");
     const std::size_t expected_at = message.rfind("; expected ");
-    std::string_view reason = part_between(message, " - ", "; last read: ");
-    if (reason.starts_with("unexpected ")) reason = {};
     std::string expected = "valid JSON";
-    if (expected_at != std::string_view::npos) {
-      expected = printable(message.substr(expected_at + 11), 200);
-    } else if (message.find("out_of_range") != std::string_view::npos) {
+    if (message.find("out_of_range") != message.npos) {
       expected = "a number within the range of a double";
+    } else if (!reason.empty()) {
+      expected += cat(" (", printable(reason, 160), ")");
+    } else if (expected_at != message.npos) {
+      const std::string_view token = message.substr(expected_at + 11);
+      expected = token.starts_with("'[', '{'") ? "a value" : printable(token, 100);
     }
-    const bool at_end =
-        this->position() >= text_.size() && token.find_last_not_of('\0') == token.npos;
-    std::string found =
-        at_end || token.empty() ? "the end of the text" : cat("'", printable(token, 32), "'");
-    if (!reason.empty()) found += cat(" (", printable(reason, 160), ")");
-    fail(std::min(position == 0 ? 0 : position - 1, text_.size()),
-         cat("found ", found, ", expected ", expected));
+    const std::size_t at = std::min(position == 0 ? 0 : position - 1, text_.size());
+    fail(at, cat("found ", shown_character(at), ", expected ", expected));
   }
 
  private:
@@ -171,6 +188,13 @@ class Builder {
     do --i;
     while (i > 0 && (text_[i] != '"' || escaped(i)));
     return i;
+  }
+
+  std::string shown_character(std::size_t at) const {
+    if (at >= text_.size()) return "the end of the text";
+    std::size_t end = at + 1;
+    while (end < text_.size() && end < at + 4 && (text_[end] & 0xC0) == 0x80) ++end;
+    return cat("'", printable(text_.substr(at, end - at)), "'");
   }
 
   static std::string_view part_between(std::string_view text, std::string_view left,
