@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,9 @@
 #include "base/error.h"
 
 namespace elenchus {
+
+/// Takes the bytes of a file, in order, in pieces of any size.
+using ByteSink = std::function<void(std::span<const std::byte>)>;
 
 /// A new file, written from its start. Every failure is a DeviceError that names the path; the file
 /// stays where it is then, for the caller to remove.
