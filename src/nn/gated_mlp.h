@@ -1,0 +1,27 @@
+#pragma once
+
+#include "nn/projection.h"
+#include "ops/gated_mlp/gated_mlp.h"
+
+namespace elenchus {
+
+/// down_proj(act(gate_proj(x)) * up_proj(x)), gate|up one projection group.
+class GatedMlp {
+ public:
+  struct Saved {
+    Tensor gate_up;              ///< [N, 2F]; the activation itself is computed again in backward
+    Tensor xa_gate_up, xa_down;  ///< [N, R] of each group, empty without adapters
+  };
+  GatedMlp(Projection gate_up, Projection down, ops::Activation activation);
+  Saved allocate(Context& ctx, std::int64_t rows, DType dtype) const;
+  /// Writes y [N, C] from x [N, C].
+  void forward(Context& ctx, Tensor y, ConstTensor x, const Saved& saved) const;
+  /// Writes dx from dy and x, the input of forward.
+  void backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x, const Saved& saved) const;
+
+ private:
+  Projection gate_up_, down_;
+  ops::Activation activation_;
+};
+
+}  // namespace elenchus

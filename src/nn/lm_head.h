@@ -1,0 +1,37 @@
+#pragma once
+// The end of a language model: final norm, vocabulary logits and loss, in chunks of target rows.
+
+#include "nn/context.h"
+#include "tensor/frozen_weight.h"
+
+namespace elenchus {
+
+/// logits = norm(h[rows]) W^T, cross-entropy against labels, and the way back. Logits exist for
+/// chunk_rows() at a time.
+class LmHead {
+ public:
+  struct Config {
+    ConstTensor norm;  ///< f32 [C]
+    float epsilon = 0;
+    float soft_cap = 0;
+    float label_smoothing = 0;
+  };
+  /// `weight` [V, C] outlives this object.
+  LmHead(const FrozenWeight& weight, Config config);
+  std::int64_t vocabulary_size() const { return shape_of(*weight_)[0]; }
+  /// Rows of logits held at a time.
+  std::int64_t chunk_rows(const Context& ctx) const;
+
+  /// Writes row_loss f32 [M] and, if given, prediction i32 [M]; with `dh` given adds gradient_scale
+  /// * dloss/dh to dh[rows].
+  void loss(Context& ctx, ConstTensor h, ConstTensor rows, ConstTensor labels, Tensor row_loss,
+            Tensor prediction, Tensor dh, float gradient_scale) const;
+  /// f32 [M, V] in ctx.arena: the logits of the rows asked for.
+  Tensor logits(Context& ctx, ConstTensor h, ConstTensor rows) const;
+
+ private:
+  const FrozenWeight* weight_;
+  Config config_;
+};
+
+}  // namespace elenchus
