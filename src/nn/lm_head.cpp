@@ -39,7 +39,7 @@ void LmHead::loss(Context& ctx, ConstTensor h, ConstTensor rows, ConstTensor lab
     ops::cross_entropy(
         ctx.stream, row_loss.rows(first, m), prediction ? prediction.rows(first, m) : Tensor{},
         logits, labels.rows(first, m), dh ? ops::LogitsAfter::gradient : ops::LogitsAfter::kept,
-        {.soft_cap = config_.soft_cap,
+                       {.soft_cap = 0,
          .gradient_scale = gradient_scale,
          .label_smoothing = config_.label_smoothing,
          .class_weights = {}});

@@ -13,7 +13,6 @@ class LmHead {
   struct Config {
     ConstTensor norm;  ///< f32 [C]
     float epsilon = 0;
-    float soft_cap = 0;
     float label_smoothing = 0;
   };
   /// `weight` [V, C] outlives this object.

@@ -12,8 +12,8 @@ namespace elenchus::ops {
 /// One projection of a group: W [out, in], with the second LoRA factor if it is adapted.
 struct LinearPart {
   const FrozenWeight* weight = nullptr;
-  ConstTensor bias;      ///< [out] dtype of y, or empty
-  ConstTensor lora_b;    ///< f32 [out, R], or empty
+  ConstTensor bias{};    ///< [out] dtype of y, or empty
+  ConstTensor lora_b{};  ///< f32 [out, R], or empty
   float lora_scale = 0;  ///< alpha / R
 };
 

@@ -1,0 +1,54 @@
+#pragma once
+// What is special about one model family.
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "models/decoder_config.h"
+
+namespace elenchus {
+
+/// The places of a decoder that hold a weight.
+enum class Slot {
+  embedding,
+  final_norm,
+  head,
+  attention_norm,
+  mlp_norm,
+  q,
+  k,
+  v,
+  o,
+  gate,
+  up,
+  down
+};
+
+/// One family, stateless. To add one: a file with a value of this type and a line in catalogue.cpp.
+struct Architecture {
+  std::string_view hf_name;    ///< config.json "architectures": "LlamaForCausalLM"
+  std::string_view gguf_name;  ///< general.architecture: "llama"
+  /// GGUF files of this family store the rows of q and k of a head as pairs (i, i + D/2), side by
+  /// side.
+  bool gguf_pairs_qk_rows = false;
+  /// From config.json, or what gguf_config.h makes of a GGUF file's metadata. InputError names the
+  /// key.
+  DecoderConfig (*read_config)(const Json& config, std::string_view source) = nullptr;
+  /// The module that holds a weight, as transformers and PEFT name it:
+  /// "model.layers.0.self_attn.q_proj".
+  std::string (*module_name)(Slot slot, std::int64_t layer) = nullptr;
+};
+
+/// Every family this build knows.
+std::span<const Architecture> architectures();
+/// The family of a config.json. InputError: not known; the message lists those that are.
+const Architecture& architecture_of(const Json& config, std::string_view source);
+/// The family of a GGUF file, by general.architecture. InputError as above.
+const Architecture& architecture_of_gguf(std::string_view name, std::string_view source);
+
+/// The name of a slot's weight in GGUF files: "blk.0.attn_q".
+std::string gguf_module_name(Slot slot, std::int64_t layer);
+
+}  // namespace elenchus

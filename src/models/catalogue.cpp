@@ -1,0 +1,80 @@
+#include <array>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "models/architecture.h"
+
+namespace elenchus {
+
+// One line a family, each defined in the file of its name.
+Architecture llama();
+
+namespace {
+
+std::string known_names(std::string_view Architecture::*name) {
+  std::string out;
+  for (const Architecture& a : architectures())
+    out += (out.empty() ? "" : ", ") + std::string(a.*name);
+  return out;
+}
+
+}  // namespace
+
+std::span<const Architecture> architectures() {
+  static const std::array all = {llama()};
+  return all;
+}
+
+const Architecture& architecture_of(const Json& config, std::string_view source) {
+  const Json* names = config.find("architectures");
+  if (!names || !names->is_array() || names->as_array(source).empty())
+    throw InputError(cat(source, ": key \"architectures\" is missing or empty; expected one of: ",
+                         known_names(&Architecture::hf_name)));
+  const std::string& name = names->as_array(source)[0].as_string("architectures[0]");
+  for (const Architecture& a : architectures())
+    if (a.hf_name == name) return a;
+  throw InputError(
+      cat(source, ": architecture ", printable(name),
+          " is not known to this build; known: ", known_names(&Architecture::hf_name)));
+}
+
+const Architecture& architecture_of_gguf(std::string_view name, std::string_view source) {
+  for (const Architecture& a : architectures())
+    if (a.gguf_name == name) return a;
+  throw InputError(
+      cat(source, ": general.architecture is \"", printable(name),
+          "\", which this build does not know; known: ", known_names(&Architecture::gguf_name)));
+}
+
+std::string gguf_module_name(Slot slot, std::int64_t layer) {
+  const std::string block = "blk." + std::to_string(layer) + ".";
+  switch (slot) {
+    case Slot::embedding:
+      return "token_embd";
+    case Slot::final_norm:
+      return "output_norm";
+    case Slot::head:
+      return "output";
+    case Slot::attention_norm:
+      return block + "attn_norm";
+    case Slot::mlp_norm:
+      return block + "ffn_norm";
+    case Slot::q:
+      return block + "attn_q";
+    case Slot::k:
+      return block + "attn_k";
+    case Slot::v:
+      return block + "attn_v";
+    case Slot::o:
+      return block + "attn_output";
+    case Slot::gate:
+      return block + "ffn_gate";
+    case Slot::up:
+      return block + "ffn_up";
+    case Slot::down:
+      return block + "ffn_down";
+  }
+  return {};
+}
+
+}  // namespace elenchus

@@ -1,0 +1,109 @@
+#include "models/config_reader.h"
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace elenchus {
+namespace {
+
+constexpr std::int64_t kMaxLayers = 1024, kMaxWidth = 65536, kMaxVocabulary = std::int64_t{1} << 24;
+
+}  // namespace
+
+const Json* ConfigReader::find(std::string_view key) const {
+  const Json* value = config_.find(key);
+  return value && !value->is_null() ? value : nullptr;
+}
+
+std::int64_t ConfigReader::integer(std::string_view key, std::int64_t low, std::int64_t high,
+                                   std::optional<std::int64_t> fallback) const {
+  const Json* value = find(key);
+  if (!value && fallback) return *fallback;
+  if (!value) throw InputError(cat(source_, ": key \"", key, "\" is missing"));
+  if (!value->is_integer() || value->as_integer(key) < low || value->as_integer(key) > high)
+    throw InputError(cat(source_, ": ", key, " is ", printable(value->dump()),
+                         "; expected an integer from ", low, " to ", high));
+  return value->as_integer(key);
+}
+
+double ConfigReader::positive(std::string_view key, std::optional<double> fallback) const {
+  const Json* value = find(key);
+  if (!value && fallback) return *fallback;
+  if (!value) throw InputError(cat(source_, ": key \"", key, "\" is missing"));
+  if (!value->is_number() || !std::isfinite(value->as_number(key)) || value->as_number(key) <= 0)
+    throw InputError(cat(source_, ": ", key, " is ", printable(value->dump()),
+                         "; expected a finite number above 0"));
+  return value->as_number(key);
+}
+
+bool ConfigReader::boolean(std::string_view key, bool fallback) const {
+  const Json* value = find(key);
+  return value ? value->as_boolean(cat(source_, ": ", key)) : fallback;
+}
+
+std::string ConfigReader::text(std::string_view key, std::string_view fallback) const {
+  const Json* value = find(key);
+  return value ? value->as_string(cat(source_, ": ", key)) : std::string(fallback);
+}
+
+RopeConfig ConfigReader::rope(double default_theta) const {
+  RopeConfig rope;
+  rope.theta = positive("rope_theta", default_theta);
+  const Json* settings = find("rope_parameters");
+  if (!settings) settings = find("rope_scaling");
+  if (!settings) return rope;
+  const std::string where = cat(source_, ": rope settings");
+  settings->as_object(where);
+  const ConfigReader inner(*settings, where);
+  rope.theta = inner.positive("rope_theta", rope.theta);
+  const std::string kind = inner.text("rope_type", inner.text("type", "default"));
+  if (kind == "default") return rope;
+  rope.factor = inner.positive("factor");
+  const double original =
+      double(integer("max_position_embeddings", 1, std::int64_t{1} << 31, 8192));
+  rope.original_positions = inner.positive("original_max_position_embeddings", original);
+  if (kind == "linear") {
+    rope.kind = RopeConfig::Kind::linear;
+  } else if (kind == "llama3") {
+    rope.kind = RopeConfig::Kind::llama3;
+    rope.low_frequency_factor = inner.positive("low_freq_factor");
+    rope.high_frequency_factor = inner.positive("high_freq_factor");
+    if (rope.high_frequency_factor <= rope.low_frequency_factor)
+      throw InputError(cat(where, ": high_freq_factor must be above low_freq_factor"));
+  } else if (kind == "yarn") {
+    rope.kind = RopeConfig::Kind::yarn;
+    rope.beta_fast = inner.positive("beta_fast", 32);
+    rope.beta_slow = inner.positive("beta_slow", 1);
+    if (inner.find("attention_factor")) rope.attention_factor = inner.positive("attention_factor");
+  } else {
+    throw InputError(cat(where, ": rope_type \"", printable(kind),
+                         "\" is not known; known: default, linear, llama3, yarn"));
+  }
+  return rope;
+}
+
+DecoderConfig ConfigReader::sizes() const {
+  DecoderConfig c;
+  c.width = integer("hidden_size", 1, kMaxWidth);
+  c.layers = integer("num_hidden_layers", 1, kMaxLayers);
+  c.heads = integer("num_attention_heads", 1, kMaxWidth);
+  c.kv_heads = integer("num_key_value_heads", 1, kMaxWidth, c.heads);
+  if (!find("head_dim") && c.width % c.heads != 0)
+    throw InputError(cat(source_, ": hidden_size ", c.width,
+                         " is not a multiple of num_attention_heads ", c.heads));
+  c.head_dim = integer("head_dim", 2, 4096, c.width / c.heads);
+  c.mlp_width = integer("intermediate_size", 1, std::int64_t{1} << 20);
+  c.vocabulary = integer("vocab_size", 1, kMaxVocabulary);
+  c.max_positions = integer("max_position_embeddings", 1, std::int64_t{1} << 31, 2048);
+  c.norm_epsilon = float(positive("rms_norm_eps", 1e-6));
+  if (c.heads % c.kv_heads != 0)
+    throw InputError(cat(source_, ": num_attention_heads ", c.heads,
+                         " is not a multiple of num_key_value_heads ", c.kv_heads));
+  if (c.head_dim % 2 != 0)
+    throw InputError(cat(source_, ": head_dim ", c.head_dim, " is odd; expected an even number"));
+  return c;
+}
+
+}  // namespace elenchus

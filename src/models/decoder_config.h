@@ -1,0 +1,42 @@
+#pragma once
+// The shape of a decoder-only model: every difference between the families that a field can say.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ops/gated_mlp/gated_mlp.h"
+
+namespace elenchus {
+
+/// How rotary positions are scaled past the length a model was first trained on.
+struct RopeConfig {
+  enum class Kind { plain, linear, llama3, yarn };
+  Kind kind = Kind::plain;
+  double theta = 10000;
+  double factor = 1;                                           ///< linear, llama3, yarn
+  double low_frequency_factor = 1, high_frequency_factor = 4;  ///< llama3
+  double original_positions = 8192;                            ///< llama3, yarn
+  double beta_fast = 32, beta_slow = 1;                        ///< yarn
+  std::optional<double> attention_factor;  ///< yarn; cos and sin are multiplied by it
+  std::vector<float> divisors;             ///< [D/2] from a GGUF file, or empty
+};
+
+struct DecoderConfig {
+  std::int64_t width = 0;       ///< C
+  std::int64_t layers = 0;      ///< L
+  std::int64_t heads = 0;       ///< H
+  std::int64_t kv_heads = 0;    ///< K
+  std::int64_t head_dim = 0;    ///< D
+  std::int64_t mlp_width = 0;   ///< F
+  std::int64_t vocabulary = 0;  ///< V
+  std::int64_t max_positions = 0;
+  float norm_epsilon = 1e-6f;
+  bool tied_head = false;
+  bool qkv_bias = false, o_bias = false, mlp_bias = false;
+  ops::Activation activation = ops::Activation::silu;
+  RopeConfig rope;
+};
+
+}  // namespace elenchus

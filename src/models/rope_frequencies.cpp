@@ -1,0 +1,80 @@
+#include "models/rope_frequencies.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "base/error.h"
+
+namespace elenchus {
+namespace {
+
+constexpr double kTurn = 2 * std::numbers::pi;
+
+/// Long waves are slowed by `factor`, short ones kept, those between blended.
+double llama3_frequency(double frequency, const RopeConfig& c) {
+  const double wavelength = kTurn / frequency;
+  const double low = c.original_positions / c.low_frequency_factor;
+  const double high = c.original_positions / c.high_frequency_factor;
+  if (wavelength > low) return frequency / c.factor;
+  if (wavelength < high) return frequency;
+  const double smooth = (c.original_positions / wavelength - c.low_frequency_factor) /
+                        (c.high_frequency_factor - c.low_frequency_factor);
+  return (1 - smooth) * frequency / c.factor + smooth * frequency;
+}
+
+/// The (fractional) frequency index that turns `rotations` times over the original length.
+double yarn_index(double rotations, std::int64_t dim, const RopeConfig& c) {
+  return double(dim) * std::log(c.original_positions / (rotations * kTurn)) /
+         (2 * std::log(c.theta));
+}
+
+double yarn_frequency(double frequency, std::int64_t i, std::int64_t dim, const RopeConfig& c) {
+  const double low = std::max(std::floor(yarn_index(c.beta_fast, dim, c)), 0.0);
+  double high = std::min(std::ceil(yarn_index(c.beta_slow, dim, c)), double(dim - 1));
+  if (high == low) high += 0.001;
+  const double ramp = std::clamp((double(i) - low) / (high - low), 0.0, 1.0);
+  return frequency / c.factor * ramp + frequency * (1 - ramp);
+}
+
+double frequency_at(std::int64_t i, std::int64_t dim, const RopeConfig& c) {
+  const double plain = std::pow(c.theta, -2.0 * double(i) / double(dim));
+  switch (c.kind) {
+    case RopeConfig::Kind::plain:
+      return plain;
+    case RopeConfig::Kind::linear:
+      return plain / c.factor;
+    case RopeConfig::Kind::llama3:
+      return llama3_frequency(plain, c);
+    case RopeConfig::Kind::yarn:
+      return yarn_frequency(plain, i, dim, c);
+  }
+  return plain;
+}
+
+}  // namespace
+
+RopeTables rope_tables(const RopeConfig& config, std::int64_t head_dim, std::int64_t positions) {
+  const std::int64_t half = head_dim / 2;
+  std::vector<float> frequencies;
+  for (std::int64_t i = 0; i < half; ++i) {
+    const double divisor = config.divisors.empty() ? 1 : double(config.divisors[std::size_t(i)]);
+    frequencies.push_back(float(frequency_at(i, head_dim, config) / divisor));
+  }
+  double scale = 1;
+  if (config.kind == RopeConfig::Kind::yarn)
+    scale =
+        config.attention_factor.value_or(config.factor > 1 ? 0.1 * std::log(config.factor) + 1 : 1);
+  RopeTables tables;
+  tables.cosine.reserve(std::size_t(positions * half));
+  tables.sine.reserve(std::size_t(positions * half));
+  for (std::int64_t p = 0; p < positions; ++p)
+    for (std::int64_t i = 0; i < half; ++i) {
+      const float angle = float(p) * frequencies[std::size_t(i)];
+      tables.cosine.push_back(float(std::cos(double(angle)) * scale));
+      tables.sine.push_back(float(std::sin(double(angle)) * scale));
+    }
+  return tables;
+}
+
+}  // namespace elenchus

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <vector>
+
+#include "models/decoder_config.h"
+
+namespace elenchus {
+
+/// Cosine and sine of every position and frequency, as transformers computes them: frequencies in
+/// f32, angles in f32.
+struct RopeTables {
+  std::vector<float> cosine, sine;  ///< [positions, D/2]
+};
+
+/// inv_freq[i] = theta^(-2i/D), then scaled by kind: linear and llama3 (arXiv:2407.21783), yarn
+/// (arXiv:2309.00071).
+RopeTables rope_tables(const RopeConfig& config, std::int64_t head_dim, std::int64_t positions);
+
+}  // namespace elenchus
