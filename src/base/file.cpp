@@ -165,17 +165,8 @@ std::string read_text_file(const std::filesystem::path& path, std::uint64_t limi
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes) {
-  const std::filesystem::path temporary = with_nonce(path, ".tmp-");
-  try {
-    OutputFile file(temporary, bytes.size());
-    file.write(bytes);
-    file.finish();
-    if (::rename(temporary.c_str(), path.c_str()) != 0) throw file_error("replace", path, errno);
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
-  sync_folder(parent_of(path));
+  write_file_atomically(path, bytes.size(),
+                        [&](const ByteSink& sink) { sink(std::as_bytes(std::span(bytes))); });
 }
 
 std::string printable(std::string_view text, std::size_t limit) {

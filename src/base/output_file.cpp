@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 
 #include "base/file.h"
@@ -62,6 +63,21 @@ void OutputFile::finish() {
   const int closed = ::close(descriptor_);
   descriptor_ = -1;
   if (closed != 0 && errno != EINTR) throw file_error("close", path_, errno);
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::uint64_t expected_bytes,
+                           const std::function<void(const ByteSink&)>& produce) {
+  const std::filesystem::path temporary = with_nonce(path, ".tmp-");
+  try {
+    OutputFile file(temporary, expected_bytes);
+    produce([&](std::span<const std::byte> bytes) { file.write(bytes); });
+    file.finish();
+    if (::rename(temporary.c_str(), path.c_str()) != 0) throw file_error("replace", path, errno);
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  sync_folder(parent_of(path));
 }
 
 void sync_folder(const std::filesystem::path& folder) {

@@ -41,6 +41,12 @@ class OutputFile {
   std::uint64_t size_ = 0;
 };
 
+/// Writes a file at its final name in one step, as write_file_atomically of base/file.h, from the
+/// bytes that `produce` gives to its sink. `expected_bytes` (0: unknown) are reserved first.
+/// DeviceError.
+void write_file_atomically(const std::filesystem::path& path, std::uint64_t expected_bytes,
+                           const std::function<void(const ByteSink&)>& produce);
+
 /// The failure of a system call, as an error that says what was tried, on which path, and why it
 /// failed.
 DeviceError file_error(std::string_view what, const std::filesystem::path& path, int error_number);

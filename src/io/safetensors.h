@@ -18,6 +18,14 @@
 
 namespace elenchus {
 
+/// Every type the format names, in its own order: the Python library writes the tensors of the last
+/// type first.
+inline constexpr StoredType kSafetensorsTypes[] = {
+    StoredType::boolean, StoredType::u8,  StoredType::i8,  StoredType::f8_e5m2, StoredType::f8_e4m3,
+    StoredType::i16,     StoredType::u16, StoredType::f16, StoredType::bf16,    StoredType::i32,
+    StoredType::u32,     StoredType::f32, StoredType::f64, StoredType::i64,     StoredType::u64,
+};
+
 /// One safetensors file, its header checked whole before anything else is read.
 class SafetensorsFile : public TensorSource {
  public:

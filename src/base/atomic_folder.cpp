@@ -1,0 +1,165 @@
+#include "base/atomic_folder.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/sha256.h"
+
+namespace elenchus {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kManifestVersion = 1;
+
+bool is_plain_name(std::string_view name) {
+  return !name.empty() && name.size() <= 255 && name.find('/') == name.npos &&
+         name.find('\0') == name.npos && name != "." && name != "..";
+}
+
+/// Moves a folder to a name that must be free.
+void move_to_free_name(const fs::path& from, const fs::path& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return;
+  const bool unknown = errno == EINVAL || errno == ENOSYS;
+  if (!unknown) throw file_error(cat("move ", printable(from.native(), 512), " to"), to, errno);
+  // Some network file systems cannot refuse to replace. An empty folder may be replaced then,
+  // nothing else.
+  if (::rename(from.c_str(), to.c_str()) != 0)
+    throw file_error(cat("move ", printable(from.native(), 512), " to"), to, errno);
+}
+
+Json read_manifest(const fs::path& folder) {
+  const fs::path path = folder / kManifestFile;
+  const std::string source = printable(path.native(), 512);
+  Json manifest = Json::parse(read_text_file(path, 1 << 26), source);
+  const std::int64_t version = manifest.at("format_version", source).as_integer(source);
+  if (version < 1 || version > kManifestVersion)
+    throw InputError(cat(source, ": format_version: found ", version, ", expected 1 to ",
+                         kManifestVersion, "; a newer program wrote this folder"));
+  return manifest;
+}
+
+/// What differs between a file and its line in the manifest.
+std::optional<std::string> verify_file(const fs::path& path, std::uint64_t bytes,
+                                       const std::string& sha256) {
+  const InputFile file(path);
+  if (file.size() != bytes)
+    return cat(printable(path.native(), 512), ": found ", file.size(), " bytes, expected ", bytes);
+  Sha256 hash;
+  std::vector<std::byte> piece(std::min<std::uint64_t>(bytes, 1 << 20));
+  for (std::uint64_t done = 0; done < bytes; done += piece.size()) {
+    piece.resize(std::min<std::uint64_t>(piece.size(), bytes - done));
+    file.read(done, piece);
+    hash.update(piece);
+  }
+  if (hash.hex() == sha256) return std::nullopt;
+  return cat(printable(path.native(), 512), ": found the SHA-256 ", hash.hex(), ", expected ",
+             printable(sha256));
+}
+
+}  // namespace
+
+AtomicFolder::AtomicFolder(const fs::path& final_path)
+    : final_path_(final_path), temporary_path_(with_nonce(final_path, ".tmp-")) {
+  if (::mkdir(temporary_path_.c_str(), 0777) != 0)
+    throw file_error("create the folder", temporary_path_, errno);
+}
+
+AtomicFolder::~AtomicFolder() {
+  std::error_code ignored;
+  if (!temporary_path_.empty()) fs::remove_all(temporary_path_, ignored);
+}
+
+void AtomicFolder::write(const std::string& name, std::string_view bytes) {
+  write(name, bytes.size(),
+        [bytes](const ByteSink& sink) { sink(std::as_bytes(std::span(bytes))); });
+}
+
+void AtomicFolder::write(const std::string& name, std::uint64_t expected_bytes,
+                         const std::function<void(const ByteSink&)>& produce) {
+  expect(is_plain_name(name), "AtomicFolder: not a plain file name");
+  expect(!temporary_path_.empty(), "AtomicFolder: written after commit");
+  Sha256 hash;
+  OutputFile file(temporary_path_ / name, expected_bytes);
+  produce([&](std::span<const std::byte> bytes) {
+    hash.update(bytes);
+    file.write(bytes);
+  });
+  file.finish();
+  files_.push_back({name, file.size(), hash.hex()});
+}
+
+void AtomicFolder::commit(const Json& extra) {
+  Json::Array files;
+  for (const File& file : files_)
+    files.push_back(Json::Object{{"bytes", Json(std::int64_t(file.bytes))},
+                                 {"name", Json(file.name)},
+                                 {"sha256", Json(file.sha256)}});
+  const Json manifest = Json::Object{
+      {"extra", extra}, {"files", std::move(files)}, {"format_version", Json(kManifestVersion)}};
+  write(std::string(kManifestFile), manifest.dump(2) + "\n");
+  sync_folder(temporary_path_);
+  move_to_free_name(temporary_path_, final_path_);
+  temporary_path_.clear();
+  sync_folder(parent_of(final_path_));
+  if (const auto wrong = verify_folder(final_path_)) {
+    remove_folder_atomically(final_path_);
+    throw DeviceError(cat("what was written could not be read back: ", *wrong));
+  }
+}
+
+std::optional<std::string> verify_folder(const fs::path& folder) {
+  try {
+    const Json manifest = read_manifest(folder);
+    const std::string source = printable((folder / kManifestFile).native(), 512);
+    for (const Json& file : manifest.at("files", source).as_array(source)) {
+      const std::string& name = file.at("name", source).as_string(source);
+      if (!is_plain_name(name))
+        return cat(source, ": found the file name '", printable(name), "', expected a plain name");
+      const std::int64_t bytes = file.at("bytes", source).as_integer(source);
+      const std::string& sha256 = file.at("sha256", source).as_string(source);
+      if (const auto wrong = verify_file(folder / name, std::uint64_t(bytes), sha256)) return wrong;
+    }
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return std::nullopt;
+}
+
+Json read_manifest_extra(const fs::path& folder) {
+  const Json manifest = read_manifest(folder);
+  return manifest.at("extra", printable((folder / kManifestFile).native(), 512));
+}
+
+void remove_folder_atomically(const fs::path& folder) {
+  const fs::path doomed = with_nonce(folder, ".del-");
+  if (::rename(folder.c_str(), doomed.c_str()) != 0) {
+    if (errno == ENOENT) return;
+    throw file_error("remove", folder, errno);
+  }
+  sync_folder(parent_of(folder));
+  std::error_code error;
+  fs::remove_all(doomed, error);
+  if (error) throw file_error("remove", doomed, error.value());
+}
+
+void remove_leftovers(const fs::path& parent) {
+  std::error_code error;
+  std::vector<fs::path> leftovers;
+  for (const auto& entry : fs::directory_iterator(parent, error)) {
+    const std::string name = entry.path().filename().native();
+    const bool temporary = name.find(".tmp-") != name.npos || name.find(".del-") != name.npos;
+    if (temporary && entry.symlink_status(error).type() == fs::file_type::directory)
+      leftovers.push_back(entry.path());
+  }
+  for (const fs::path& path : leftovers) fs::remove_all(path, error);
+}
+
+}  // namespace elenchus
