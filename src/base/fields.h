@@ -9,9 +9,9 @@
 //       v(Field{"r", "rank: rows of A and columns of B", {"lora_r", "lora_rank"}}, s.r);
 //     }
 //   };
+//
+// The visitors are in field_visitors.h, which only who reads or writes recipes needs.
 
-#include <initializer_list>
-#include <span>
 #include <string_view>
 #include <vector>
 
@@ -22,6 +22,8 @@ struct Field {
   std::string_view name;
   std::string_view help;
   std::vector<std::string_view> aliases = {};
+  /// A string field that a recipe may also give as a map: it gets the map as one line of JSON.
+  bool map_as_text = false;
 };
 
 /// The names of an enum's values, in their order from 0. Specialise: `template <> struct

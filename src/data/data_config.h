@@ -57,7 +57,8 @@ struct DataConfig {
     v(Field{"train_file", "a file of rows, or a list of files"}, s.train_file);
     v(Field{"eval_file", "rows to evaluate on; else a split of train_file"}, s.eval_file);
     v(Field{"format", "auto, messages, prompt_completion, alpaca, sharegpt or text"}, s.format);
-    v(Field{"text_column", "classification: the column of the text"}, s.text_column);
+    v(Field{"text_column", "classification: the column of the text", {"dataset_text_field"}},
+      s.text_column);
     v(Field{"label_column", "classification: the column of the class"}, s.label_column);
     v(Field{"text_template", "text of a row with {column} in place of values"}, s.text_template);
     v(Field{"train_fraction",

@@ -32,7 +32,7 @@ struct ModelConfig {
   ComputeType dtype = ComputeType::automatic;
   std::string attn_implementation = "auto";
   std::string device = "auto";
-  std::string device_map = "auto";
+  std::string device_map = "auto";  ///< a map {module: device} is one line of JSON
   std::map<std::string, std::string> max_memory;
   int threads = 0;
 
@@ -49,8 +49,9 @@ struct ModelConfig {
       s.attn_implementation);
     v(Field{"device", "auto, cpu, cuda or cuda:N"}, s.device);
     v(Field{"device_map",
-            "auto, balanced, balanced_low_0, sequential or none",
-            {"quantization_device_map"}},
+            "auto, balanced, balanced_low_0, sequential, none, or {module: device}",
+            {"quantization_device_map"},
+            true},
       s.device_map);
     v(Field{"max_memory", "memory that each device may use: {0: 4GiB, cpu: 24GiB}"}, s.max_memory);
     v(Field{"threads", "CPU threads; 0 takes every core"}, s.threads);

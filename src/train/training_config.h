@@ -24,6 +24,7 @@ struct EnumNames<Recompute> {
 struct TrainingConfig {
   static constexpr bool kHasFields = true;
   std::string output_dir = "trainer_output";
+  std::optional<std::string> resume_from_checkpoint;  ///< "true", or a checkpoint folder
   double num_train_epochs = 3;
   std::int64_t max_steps = -1;
   int per_device_train_batch_size = 8;
@@ -65,6 +66,10 @@ struct TrainingConfig {
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v(Field{"output_dir", "where checkpoints, logs and the adapter go"}, s.output_dir);
+    v(Field{"resume_from_checkpoint",
+            "true: go on from the newest valid checkpoint; or a checkpoint folder",
+            {"auto_resume_from_checkpoints"}},
+      s.resume_from_checkpoint);
     v(Field{"num_train_epochs", "passes over the training rows", {"num_epochs", "epochs"}},
       s.num_train_epochs);
     v(Field{"max_steps", "stop after so many optimizer steps; -1: by epochs", {"iters"}},
@@ -73,7 +78,7 @@ struct TrainingConfig {
             "rows of a micro-batch",
             {"micro_batch_size", "batch_size"}},
       s.per_device_train_batch_size);
-    v(Field{"per_device_eval_batch_size", "rows evaluated at a time"},
+    v(Field{"per_device_eval_batch_size", "rows evaluated at a time", {"eval_batch_size"}},
       s.per_device_eval_batch_size);
     v(Field{"gradient_accumulation_steps", "micro-batches of one optimizer step"},
       s.gradient_accumulation_steps);
@@ -119,7 +124,10 @@ struct TrainingConfig {
     v(Field{"logging_steps", "log every so many steps; below 1: a share of all steps"},
       s.logging_steps);
     v(Field{"logging_first_step", "log the first step too"}, s.logging_first_step);
-    v(Field{"report_to", "none known yet: an empty list"}, s.report_to);
+    v(Field{"report_to",
+            "accepted; the numbers go to trainer_state.json, trainer_log.jsonl and "
+            "training_progress/"},
+      s.report_to);
     v(Field{"seed", "of every random number", {"random_state"}}, s.seed);
     v(Field{"label_smoothing_factor", "label smoothing of the loss"}, s.label_smoothing_factor);
     v(Field{"class_weights", "classifiers: a list, or balanced"}, s.class_weights);
