@@ -21,4 +21,8 @@ struct AdamWStep {
 void adamw_step(Stream&, Tensor weight, Tensor m, Tensor v, ConstTensor gradient,
                 const AdamWStep& step);
 
+namespace cuda {  // in adamw.cu; the same signatures by construction
+decltype(ops::adamw_step) adamw_step;
+}  // namespace cuda
+
 }  // namespace elenchus::ops

@@ -42,4 +42,10 @@ void attention_cached(Stream&, Arena& scratch, Tensor out, ConstTensor qkv, Tens
                       Tensor values, const Sequences& sequences, ConstTensor lengths,
                       std::span<const std::int32_t> host_lengths, const AttentionShape& shape);
 
+namespace cuda {  // in attention.cu; the same signatures by construction
+decltype(ops::attention_forward) attention_forward;
+decltype(ops::attention_backward) attention_backward;
+decltype(ops::attention_cached) attention_cached;
+}  // namespace cuda
+
 }  // namespace elenchus::ops

@@ -23,4 +23,8 @@ enum class LogitsAfter { kept, gradient };
 void cross_entropy(Stream&, Tensor row_loss, Tensor prediction, Tensor logits, ConstTensor targets,
                    LogitsAfter after, const CrossEntropyOptions& options = {});
 
+namespace cuda {  // in cross_entropy.cu; the same signatures by construction
+decltype(ops::cross_entropy) cross_entropy;
+}  // namespace cuda
+
 }  // namespace elenchus::ops

@@ -13,4 +13,9 @@ void dropout(Stream&, Tensor y, ConstTensor x, float p, const RandomKey& key);
 /// y += the same. For adding a masked gradient.
 void dropout_add(Stream&, Tensor y, ConstTensor x, float p, const RandomKey& key);
 
+namespace cuda {  // in dropout.cu; the same signatures by construction
+decltype(ops::dropout) dropout;
+decltype(ops::dropout_add) dropout_add;
+}  // namespace cuda
+
 }  // namespace elenchus::ops

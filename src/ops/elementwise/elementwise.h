@@ -13,4 +13,11 @@ void gather_rows(Stream&, Tensor y, ConstTensor x, ConstTensor index);
 /// y[index[i]] += x[i]: rows added back; indices are distinct.   y [N,C]  x [M,C]  index i32 [M]
 void scatter_add_rows(Stream&, Tensor y, ConstTensor x, ConstTensor index);
 
+namespace cuda {  // in elementwise.cu; the same signatures by construction
+decltype(ops::add) add;
+decltype(ops::convert) convert;
+decltype(ops::gather_rows) gather_rows;
+decltype(ops::scatter_add_rows) scatter_add_rows;
+}  // namespace cuda
+
 }  // namespace elenchus::ops

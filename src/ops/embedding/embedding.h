@@ -9,4 +9,8 @@ namespace elenchus::ops {
 ///   checks
 void embedding_forward(Stream&, Tensor y, ConstTensor table, ConstTensor tokens, float scale = 1);
 
+namespace cuda {  // in embedding.cu; the same signatures by construction
+decltype(ops::embedding_forward) embedding_forward;
+}  // namespace cuda
+
 }  // namespace elenchus::ops

@@ -15,4 +15,9 @@ void gated_mlp_forward(Stream&, Tensor y, ConstTensor gate_up, Activation activa
 void gated_mlp_backward(Stream&, Tensor dgate_up, Tensor y, ConstTensor dy, ConstTensor gate_up,
                         Activation activation);
 
+namespace cuda {  // in gated_mlp.cu; the same signatures by construction
+decltype(ops::gated_mlp_forward) gated_mlp_forward;
+decltype(ops::gated_mlp_backward) gated_mlp_backward;
+}  // namespace cuda
+
 }  // namespace elenchus::ops

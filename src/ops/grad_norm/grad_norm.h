@@ -8,4 +8,8 @@ namespace elenchus::ops {
 /// come through.
 double sum_of_squares(Stream&, ConstTensor x);
 
+namespace cuda {  // in grad_norm.cu; the same signatures by construction
+decltype(ops::sum_of_squares) sum_of_squares;
+}  // namespace cuda
+
 }  // namespace elenchus::ops

@@ -14,4 +14,9 @@ void rms_norm_forward(Stream&, Tensor y, Tensor rstd, ConstTensor x, ConstTensor
 void rms_norm_backward(Stream&, Tensor dx, ConstTensor dy, ConstTensor x, ConstTensor weight,
                        ConstTensor rstd);
 
+namespace cuda {  // in rms_norm.cu; the same signatures by construction
+decltype(ops::rms_norm_forward) rms_norm_forward;
+decltype(ops::rms_norm_backward) rms_norm_backward;
+}  // namespace cuda
+
 }  // namespace elenchus::ops

@@ -18,4 +18,9 @@ void rope_forward(Stream&, Tensor x, ConstTensor positions, ConstTensor cosine, 
 void rope_backward(Stream&, Tensor dx, ConstTensor positions, ConstTensor cosine, ConstTensor sine,
                    std::int64_t heads);
 
+namespace cuda {  // in rope.cu; the same signatures by construction
+decltype(ops::rope_forward) rope_forward;
+decltype(ops::rope_backward) rope_backward;
+}  // namespace cuda
+
 }  // namespace elenchus::ops
