@@ -127,7 +127,9 @@ class Builder {
   // What nlohmann's parser calls; true goes on.
   bool null() { return add(Json()); }
   bool boolean(bool value) { return add(Json(value)); }
-  bool number_integer(std::int64_t value) { return add(Json(value)); }
+  bool number_integer(std::int64_t value) {
+    return value == 0 ? add(Json(-0.0)) : add(Json(value));  // the literal was "-0"
+  }
   bool number_unsigned(std::uint64_t value) {
     return value <= std::uint64_t(INT64_MAX) ? add(Json(std::int64_t(value)))
                                              : add(Json(double(value)));
