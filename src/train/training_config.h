@@ -48,6 +48,7 @@ struct TrainingConfig {
   Strategy save_strategy = Strategy::steps;
   double save_steps = 500;
   std::optional<int> save_total_limit;
+  bool save_only_model = false;
   bool load_best_model_at_end = false;
   std::string metric_for_best_model = "loss";
   std::optional<bool> greater_is_better;
@@ -59,6 +60,10 @@ struct TrainingConfig {
   std::vector<std::string> report_to;
   std::int64_t seed = 42;
   double label_smoothing_factor = 0;
+  double neftune_noise_alpha = 0;
+  bool tf32 = false;
+  bool overwrite_output_dir = false;
+  std::optional<std::string> logging_dir;
   std::vector<std::string> class_weights;  ///< numbers, or the one word "balanced"
   std::vector<std::string> sample_prompts;
   int sample_max_new_tokens = 80;
@@ -112,6 +117,8 @@ struct TrainingConfig {
     v(Field{"save_steps", "save every so many steps; below 1: a share of all steps"}, s.save_steps);
     v(Field{"save_total_limit", "newest checkpoints to keep; the best one is kept besides"},
       s.save_total_limit);
+    v(Field{"save_only_model", "accepted: a checkpoint always holds what a resumed run needs"},
+      s.save_only_model);
     v(Field{"load_best_model_at_end", "the final adapter is the best one, not the last"},
       s.load_best_model_at_end);
     v(Field{"metric_for_best_model", "with or without eval_"}, s.metric_for_best_model);
@@ -130,6 +137,13 @@ struct TrainingConfig {
       s.report_to);
     v(Field{"seed", "of every random number", {"random_state"}}, s.seed);
     v(Field{"label_smoothing_factor", "label smoothing of the loss"}, s.label_smoothing_factor);
+    v(Field{"neftune_noise_alpha", "noise added to embeddings in training; only 0 is known"},
+      s.neftune_noise_alpha);
+    v(Field{"tf32", "accepted: products of float32 are never rounded to TF32"}, s.tf32);
+    v(Field{"overwrite_output_dir",
+            "accepted: an earlier run's checkpoints are moved into previous_run"},
+      s.overwrite_output_dir);
+    v(Field{"logging_dir", "accepted: logs go to output_dir"}, s.logging_dir);
     v(Field{"class_weights", "classifiers: a list, or balanced"}, s.class_weights);
     v(Field{"sample_prompts", "prompts answered at each evaluation, into the log"},
       s.sample_prompts);

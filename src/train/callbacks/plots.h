@@ -1,0 +1,31 @@
+#pragma once
+// training_progress/training_progress.png, training_loss.png, training_eval_loss.png and
+// training_<metric>.png.
+
+#include <functional>
+
+#include "train/callback.h"
+
+namespace elenchus {
+
+/// Draws after each evaluation and at the end. A picture that cannot be drawn is left out, once
+/// with a warning.
+class Plots : public Callback {
+ public:
+  /// `warn` takes one line.
+  explicit Plots(std::function<void(const std::string&)> warn = {});
+  void on_begin(const RunInfo&) override;
+  void on_log(const LogReport&) override;
+  void on_evaluate(const EvaluationReport&) override;
+  void on_end(const EndReport&) override;
+
+ private:
+  void draw(bool all);
+  std::function<void(const std::string&)> warn_;
+  std::filesystem::path folder_;
+  std::vector<std::string> metrics_;
+  Json::Array rows_;
+  bool warned_ = false;
+};
+
+}  // namespace elenchus

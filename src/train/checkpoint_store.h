@@ -1,0 +1,85 @@
+#pragma once
+// checkpoint-<step> folders of an output folder, and the adapter that is the result of a run.
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "io/peft_adapter.h"
+#include "nn/param.h"
+#include "train/adamw.h"
+
+namespace elenchus {
+
+/// A small file that goes beside every adapter: tokenizer.json, config.json, ...
+struct NamedBytes {
+  std::string name;
+  std::string bytes;
+};
+
+/// What makes an adapter folder usable by other software.
+struct AdapterFiles {
+  AdapterConfig config;
+  std::vector<NamedBytes> files;
+};
+
+/// The host part of a checkpoint; the tensors are the optimizer's.
+struct CheckpointState {
+  Json trainer_state;          ///< trainer_state.json
+  Json scheduler;              ///< scheduler.json
+  Json rng_state;              ///< rng_state.json
+  std::optional<Json> scaler;  ///< scaler.json
+  Json identity;               ///< the run it belongs to, kept in the manifest
+};
+
+struct FoundCheckpoint {
+  std::int64_t step = 0;
+  std::filesystem::path path;
+};
+
+/// Takes one line of text for the user.
+using Say = std::function<void(const std::string&)>;
+
+/// Saves and restores. A checkpoint exists whole and verified, or not at all.
+class CheckpointStore {
+ public:
+  /// The stream outlives it. `keep_last`: newest checkpoints that rotation leaves; none: all.
+  CheckpointStore(Stream& stream, std::filesystem::path output_dir, std::optional<int> keep_last,
+                  AdapterFiles adapter);
+  const std::filesystem::path& output_dir() const { return output_dir_; }
+  std::filesystem::path path_of(std::int64_t step) const;
+  /// Writes checkpoint-<step>, replacing one of that name. DeviceError: then nothing of it is left.
+  void save(std::int64_t step, const AdamW& optimizer, const CheckpointState& state);
+  /// Deletes the oldest checkpoints beyond the limit, never the newest, and never `best`.
+  void rotate(std::optional<std::int64_t> best);
+  /// The checkpoint of the highest step that verifies; each one skipped is reported.
+  std::optional<FoundCheckpoint> newest_valid(const Say& say) const;
+  /// Reads parameters and moments back, and gives the rest. UserError (wrong_checkpoint): damaged,
+  /// of a newer format, or its tensors are not this run's.
+  CheckpointState restore(const std::filesystem::path& checkpoint, AdamW& optimizer) const;
+  /// The adapter's values alone.
+  void restore_adapter(const std::filesystem::path& checkpoint, ParamSet& params) const;
+  /// Moves every checkpoint into previous_run/, in place of what is there, and removes the
+  /// trainer_state.json that says a run is done. Gives the number of checkpoints moved.
+  std::int64_t set_aside_earlier_run() const;
+  /// Writes the adapter and its companions into output_dir, each file in one step, weights first.
+  void export_adapter(const ParamSet& params) const;
+
+ private:
+  Stream& stream_;
+  std::filesystem::path output_dir_;
+  std::optional<int> keep_last_;
+  AdapterFiles adapter_;
+};
+
+/// The steps of all checkpoint-<step> folders in `folder`, ascending.
+std::vector<std::int64_t> checkpoint_steps(const std::filesystem::path& folder);
+
+/// One line for each difference between two runs' identities: "training.learning_rate: the
+/// checkpoint has 0.0001, this run 0.0002". Empty if they are equal.
+std::vector<std::string> identity_differences(const Json& saved, const Json& present);
+
+}  // namespace elenchus

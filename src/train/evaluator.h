@@ -1,0 +1,80 @@
+#pragma once
+// Measures a model on the evaluation rows.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/packed_batch.h"
+#include "metrics/metric.h"
+#include "models/language_model.h"
+#include "text/tokenizer.h"
+
+namespace elenchus {
+
+/// A weighted sum of other metrics: sum_i weight_i * value_i. eval_loss enters as exp(-eval_loss).
+struct CombinedMetric {
+  std::string name;
+  std::vector<std::pair<std::string, double>> weights;
+};
+
+/// Replies to the given rows of the evaluation set (PackedBatch::rows), one for each, in order.
+using GenerateReplies = std::function<std::vector<std::string>(std::span<const std::int64_t> rows)>;
+
+enum class EvaluationTask { language_model, classifier };
+
+/// Everything here outlives the Evaluator.
+struct EvaluatorParts {
+  Stream& stream;
+  Arena& arena;
+  LanguageModel& model;
+  const BatchSource& batches;
+  const Tokenizer* tokenizer = nullptr;  ///< for teacher-forced texts; may be null without them
+  EvaluationTask task = EvaluationTask::language_model;
+  std::vector<std::unique_ptr<Metric>> metrics;
+  std::vector<CombinedMetric> combined;
+  GenerateReplies generate;  ///< needed if a metric wants replies
+};
+
+/// What one evaluation found.
+struct Evaluation {
+  std::map<std::string, double> values;  ///< "eval_loss", "eval_<metric>", ...
+  std::int64_t samples = 0, batches = 0;
+  double seconds = 0;
+  bool complete = true;  ///< false: a stop was asked for on the way, and values is empty
+};
+
+/// Called between batches with the batches done and their number; false stops the evaluation.
+using EvaluationProgress = std::function<bool(std::int64_t done, std::int64_t all)>;
+
+class Evaluator {
+ public:
+  /// UserError: a combined metric of unknown parts, two metrics of one name, or a metric that needs
+  /// what `parts` lacks.
+  explicit Evaluator(EvaluatorParts parts);
+  /// eval_loss (sum of nats / number of targets), eval_perplexity, eval_mean_token_accuracy (for
+  /// language models) and every metric, on epoch 0 of the batches.
+  Evaluation evaluate(const EvaluationProgress& progress = {});
+  /// Names of the declared metrics, combined ones last, without "eval_".
+  const std::vector<std::string>& metric_names() const { return names_; }
+  /// Names that may choose the best model: the declared ones and those that are always measured.
+  std::vector<std::string> known_names() const;
+
+ private:
+  struct Sums;
+  void evaluate_batch(const PackedBatch& batch, Sums& sums);
+  void observe(const PackedBatch& batch, std::span<const float> losses,
+               std::span<const std::int32_t> predicted,
+               const std::vector<std::vector<float>>& class_scores);
+  std::vector<std::vector<float>> class_scores(const PackedBatch& batch);
+  void finish(const Sums& sums, Evaluation& result);
+
+  EvaluatorParts parts_;
+  std::vector<std::string> names_;
+  bool wants_text_ = false, wants_replies_ = false;
+};
+
+}  // namespace elenchus
