@@ -39,7 +39,7 @@ void LmHead::loss(Context& ctx, ConstTensor h, ConstTensor rows, ConstTensor lab
     ops::cross_entropy(
         ctx.stream, row_loss.rows(first, m), prediction ? prediction.rows(first, m) : Tensor{},
         logits, labels.rows(first, m), dh ? ops::LogitsAfter::gradient : ops::LogitsAfter::kept,
-                       {.soft_cap = 0,
+        {.soft_cap = 0,
          .gradient_scale = gradient_scale,
          .label_smoothing = config_.label_smoothing,
          .class_weights = {}});
@@ -53,9 +53,8 @@ void LmHead::loss(Context& ctx, ConstTensor h, ConstTensor rows, ConstTensor lab
   }
 }
 
-Tensor LmHead::logits(Context& ctx, ConstTensor h, ConstTensor rows) const {
+void LmHead::logits(Context& ctx, Tensor out, ConstTensor h, ConstTensor rows) const {
   const std::int64_t m = rows.dim(0);
-  Tensor out = ctx.arena.alloc({m, vocabulary_size()}, DType::f32);
   Arena::Scope scratch(ctx.arena);
   Tensor x = ctx.arena.alloc({m, h.dim(1)}, h.dtype());
   ops::gather_rows(ctx.stream, x, h, rows);
@@ -68,7 +67,6 @@ Tensor LmHead::logits(Context& ctx, ConstTensor h, ConstTensor rows) const {
     ops::frozen_linear_forward(ctx.stream, ctx.arena, narrow, x, {&part, 1}, {});
     ops::convert(ctx.stream, out, narrow);
   }
-  return out;
 }
 
 }  // namespace elenchus

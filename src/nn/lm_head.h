@@ -25,8 +25,8 @@ class LmHead {
   /// * dloss/dh to dh[rows].
   void loss(Context& ctx, ConstTensor h, ConstTensor rows, ConstTensor labels, Tensor row_loss,
             Tensor prediction, Tensor dh, float gradient_scale) const;
-  /// f32 [M, V] in ctx.arena: the logits of the rows asked for.
-  Tensor logits(Context& ctx, ConstTensor h, ConstTensor rows) const;
+  /// Writes the logits of the rows asked for, f32 [M, V].
+  void logits(Context& ctx, Tensor out, ConstTensor h, ConstTensor rows) const;
 
  private:
   const FrozenWeight* weight_;

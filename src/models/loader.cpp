@@ -1,0 +1,160 @@
+#include "models/loader.h"
+
+#include <cmath>
+
+#include "base/error.h"
+#include "models/gguf_config.h"
+#include "models/rope_frequencies.h"
+#include "models/weight_reader.h"
+
+namespace elenchus {
+namespace {
+
+constexpr int kProjections = int(std::size(kProjectionSlots));
+
+/// Builds the blocks of one decoder from its files, one group of projections at a time.
+class BlockBuilder {
+ public:
+  BlockBuilder(Stream& stream, WeightReader& reader, const ModelIdentity& model,
+               const LoadOptions& options, const AdapterPlan& adapter, ParamSet& params)
+      : stream_(stream),
+        reader_(reader),
+        model_(model),
+        options_(options),
+        adapter_(adapter),
+        params_(params) {}
+
+  DecoderBlock block(std::int64_t layer, ConstTensor cosine, ConstTensor sine) {
+    const DecoderConfig& c = model_.config;
+    const DecoderBlock::Norms norms{
+        .attention = reader_.vector(Slot::attention_norm, layer, "weight", c.width),
+        .mlp = reader_.vector(Slot::mlp_norm, layer, "weight", c.width),
+        .epsilon = c.norm_epsilon};
+    const ops::AttentionShape shape{.heads = c.heads,
+                                    .kv_heads = c.kv_heads,
+                                    .head_dim = c.head_dim,
+                                    .scale = float(1 / std::sqrt(double(c.head_dim)))};
+    Projection qkv = group(layer, 0, 3, c.qkv_bias);
+    Projection o = group(layer, 3, 4, c.o_bias);
+    Projection gate_up = group(layer, 4, 6, c.mlp_bias);
+    Projection down = group(layer, 6, 7, c.mlp_bias);
+    return DecoderBlock(Attention(std::move(qkv), std::move(o), shape, cosine, sine, layer),
+                        GatedMlp(std::move(gate_up), std::move(down), c.activation), norms);
+  }
+
+ private:
+  /// The projections [first, last) of kProjectionSlots as one group.
+  Projection group(std::int64_t layer, int first, int last, bool biased) {
+    std::vector<Projection::Part> parts;
+    std::vector<Param*> a_factors;
+    for (int i = first; i < last; ++i) {
+      parts.push_back(part(layer, i, biased));
+      if (adapter_.rank(layer, i) > 0) a_factors.push_back(&param(layer, i, "lora_A"));
+    }
+    Tensor a, da;
+    if (!a_factors.empty()) {
+      // adapter_entries() lays the A factors of a group end to end, so they are one matrix.
+      std::int64_t rows = 0;
+      for (const Param* p : a_factors) rows += p->value.dim(0);
+      const Shape stacked{rows, a_factors[0]->value.dim(1)};
+      a = Tensor(a_factors[0]->value.data(), stacked, DType::f32, stream_.device());
+      da = Tensor(a_factors[0]->grad.data(), stacked, DType::f32, stream_.device());
+    }
+    return Projection(std::move(parts), a, da, adapter_.dropout, std::uint32_t(layer * 64 + first));
+  }
+
+  Projection::Part part(std::int64_t layer, int i, bool biased) {
+    const Slot slot = kProjectionSlots[i];
+    const Shape shape = projection_shape(model_.config, slot);
+    const bool paired = model_.paired_qk_rows && (slot == Slot::q || slot == Slot::k);
+    reader_.set_paired_rows(paired ? model_.config.head_dim : 0);
+    Projection::Part part{
+        .weight = options_.load_in_4bit ? reader_.nf4(slot, layer, shape)
+                                        : reader_.dense(slot, layer, shape),
+        .bias = biased ? reader_.vector(slot, layer, "bias", shape[0]) : ConstTensor{}};
+    reader_.set_paired_rows(0);
+    if (adapter_.rank(layer, i) > 0) {
+      part.b = &param(layer, i, "lora_B");
+      part.scale = float(adapter_.scale);
+    }
+    return part;
+  }
+
+  Param& param(std::int64_t layer, int projection, std::string_view factor) {
+    Param* found =
+        params_.find(cat(model_.architecture->module_name(kProjectionSlots[projection], layer), ".",
+                         factor, ".weight"));
+    expect(found != nullptr, "the adapter plan and its parameters disagree");
+    return *found;
+  }
+
+  Stream& stream_;
+  WeightReader& reader_;
+  const ModelIdentity& model_;
+  const LoadOptions& options_;
+  const AdapterPlan& adapter_;
+  ParamSet& params_;
+};
+
+}  // namespace
+
+ModelIdentity identify_model(ModelFiles& files) {
+  if (files.kind == ModelFiles::Kind::gguf) {
+    const std::string source = files.gguf->description();
+    const auto name = files.gguf->get_string("general.architecture");
+    if (!name) throw InputError(cat(source, ": metadata key general.architecture is missing"));
+    const Architecture& architecture = architecture_of_gguf(*name, source);
+    return {&architecture, architecture.read_config(config_from_gguf(*files.gguf), source),
+            architecture.gguf_pairs_qk_rows};
+  }
+  const std::string source = (files.path / "config.json").string();
+  const Architecture& architecture = architecture_of(files.required_config(), source);
+  return {&architecture, architecture.read_config(files.required_config(), source)};
+}
+
+LoadedModel load_model(Stream& stream, ModelFiles& files, const LoadOptions& options) {
+  ModelIdentity model = identify_model(files);
+  DecoderConfig& config = model.config;
+  const bool gguf = files.kind == ModelFiles::Kind::gguf;
+  WeightReader reader(stream, {files.weights(), *model.architecture, gguf});
+
+  LoadedModel loaded;
+  DecoderParts parts{
+      .config = {}, .compute = options.compute, .label_smoothing = options.label_smoothing};
+  if (options.lora) {
+    loaded.adapter = plan_adapter(*options.lora, *model.architecture, config);
+    parts.params = ParamSet(stream, adapter_entries(loaded.adapter, *model.architecture, config));
+    init_adapter(stream, parts.params, options.seed);
+  }
+  config.rope.divisors = gguf ? reader.extra("rope_freqs.weight") : std::vector<float>{};
+  if (!config.rope.divisors.empty() &&
+      std::int64_t(config.rope.divisors.size()) != config.head_dim / 2)
+    throw InputError(cat(files.path.string(), ": rope_freqs.weight has ",
+                         config.rope.divisors.size(), " values; expected ", config.head_dim / 2));
+  const auto [cosine, sine] = rope_tables(config.rope, config.head_dim, options.max_positions);
+  const Shape table{options.max_positions, config.head_dim / 2};
+  for (const std::vector<float>* values : {&cosine, &sine}) {
+    parts.buffers.emplace_back(stream, table, DType::f32);
+    stream.copy(parts.buffers.back().tensor(), ConstTensor(values->data(), table, DType::f32));
+  }
+  stream.synchronize();
+  const ConstTensor cosine_table = parts.buffers[0].tensor(),
+                    sine_table = parts.buffers[1].tensor();
+
+  const Shape vocabulary{config.vocabulary, config.width};
+  parts.embedding = reader.dense(Slot::embedding, 0, vocabulary);
+  BlockBuilder builder(stream, reader, model, options, loaded.adapter, parts.params);
+  for (std::int64_t layer = 0; layer < config.layers; ++layer)
+    parts.blocks.push_back(builder.block(layer, cosine_table, sine_table));
+  parts.final_norm = reader.vector(Slot::final_norm, 0, "weight", config.width);
+  parts.head = config.tied_head || !reader.has(Slot::head, 0)
+                   ? parts.embedding
+                   : reader.dense(Slot::head, 0, vocabulary);
+  for (Buffer& buffer : reader.take_buffers()) parts.buffers.push_back(std::move(buffer));
+  parts.config = std::move(config);
+  loaded.base_fingerprint = reader.fingerprint();
+  loaded.decoder = std::make_unique<Decoder>(std::move(parts));
+  return loaded;
+}
+
+}  // namespace elenchus

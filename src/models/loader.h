@@ -1,0 +1,42 @@
+#pragma once
+// From a model's files to a model on a device: read, quantise, adapt.
+
+#include <memory>
+#include <optional>
+
+#include "io/model_folder.h"
+#include "models/adapter.h"
+#include "models/decoder.h"
+#include "models/model_config.h"
+
+namespace elenchus {
+
+struct LoadOptions {
+  bool load_in_4bit = true;
+  std::optional<LoraConfig> lora;  ///< none: the base model alone
+  DType compute = DType::f32;
+  std::int64_t max_positions = 2048;  ///< longest sequence that will be run
+  std::uint64_t seed = 42;            ///< of the adapter's first values
+  float label_smoothing = 0;
+};
+
+struct LoadedModel {
+  std::unique_ptr<Decoder> decoder;
+  AdapterPlan adapter;                 ///< empty without one
+  std::uint64_t base_fingerprint = 0;  ///< of every base weight as it was read
+};
+
+/// Which family and shape the files say they are. InputError as read_config.
+struct ModelIdentity {
+  const Architecture* architecture = nullptr;
+  DecoderConfig config;
+  bool paired_qk_rows = false;  ///< the rows of q and k lie as pairs (i, i + D/2)
+};
+ModelIdentity identify_model(ModelFiles& files);
+
+/// Builds the model. On a dry stream nothing is read beyond headers: sizes and errors of shape are
+/// those of the real load. InputError: files that are damaged or do not fit together. UserError:
+/// adapter settings that do not fit the model.
+LoadedModel load_model(Stream& stream, ModelFiles& files, const LoadOptions& options);
+
+}  // namespace elenchus

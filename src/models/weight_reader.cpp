@@ -1,0 +1,160 @@
+#include "models/weight_reader.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "ops/elementwise/elementwise.h"
+#include "ops/nf4/nf4.h"
+
+namespace elenchus {
+namespace {
+
+/// Mixes values into `hash`: eight independent lanes, so that it runs at memory speed.
+std::uint64_t mix(std::uint64_t hash, std::span<const float> values) {
+  std::uint64_t lanes[8];
+  for (std::uint64_t i = 0; i < 8; ++i) lanes[i] = hash + i;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::uint64_t& lane = lanes[i % 8];
+    lane = std::rotl((lane ^ std::bit_cast<std::uint32_t>(values[i])) * 0x9E3779B97F4A7C15u, 29);
+  }
+  for (const std::uint64_t lane : lanes) hash = std::rotl((hash ^ lane) * 0xD1B54A32D192ED03u, 31);
+  return hash;
+}
+
+bool all_finite(std::span<const float> values) {
+  // NaN and infinity, and only they, give NaN when multiplied by zero.
+  float sum = 0;
+  for (const float v : values) sum += v * 0.0f;
+  return sum == 0;
+}
+
+}  // namespace
+
+WeightReader::WeightReader(Stream& stream, WeightFiles files) : stream_(stream), files_(files) {
+  Tensor map = keep({256}, DType::f32);
+  if (!stream_.dry()) stream_.copy(map, ConstTensor(ops::dynamic_map().data(), {256}, DType::f32));
+  scale_map_ = map;
+}
+
+std::string WeightReader::name_of(Slot slot, std::int64_t layer, std::string_view part) const {
+  const std::string module =
+      files_.gguf ? gguf_module_name(slot, layer) : files_.architecture.module_name(slot, layer);
+  return cat(module, ".", part);
+}
+
+bool WeightReader::has(Slot slot, std::int64_t layer) const {
+  return files_.source.find(name_of(slot, layer, "weight")) != nullptr;
+}
+
+const TensorEntry& WeightReader::entry_of(Slot slot, std::int64_t layer, std::string_view part,
+                                          Shape shape) const {
+  const TensorEntry& entry = files_.source.at(name_of(slot, layer, part));
+  std::vector<std::int64_t> wanted;
+  for (int i = 0; i < shape.rank(); ++i) wanted.push_back(shape[i]);
+  if (entry.shape != wanted)
+    throw InputError(cat(files_.source.description(), ": tensor ", printable(entry.name),
+                         " has shape ", entry.shape_text(), "; the configuration makes it ",
+                         shape.text()));
+  return entry;
+}
+
+std::vector<float> WeightReader::read(const TensorEntry& entry) {
+  std::vector<float> values(std::size_t(entry.elements()));
+  files_.source.read_f32(entry, 0, values);
+  if (!all_finite(values))
+    throw InputError(cat(files_.source.description(), ": tensor ", printable(entry.name),
+                         " holds NaN or infinity; the file is damaged"));
+  fingerprint_ = mix(fingerprint_, values);
+  return values;
+}
+
+Tensor WeightReader::keep(Shape shape, DType dtype) {
+  return buffers_.emplace_back(stream_, shape, dtype).tensor();
+}
+
+Tensor WeightReader::upload(ConstTensor host) {
+  Tensor device = keep(host.shape(), host.dtype());
+  stream_.copy(device, host);
+  stream_.synchronize();
+  return device;
+}
+
+void WeightReader::unpair_rows(std::vector<float>& values, std::int64_t columns) const {
+  // File row (head, i, half) belongs at row (head, half, i).
+  const std::vector<float> stored = values;
+  const std::int64_t dim = paired_head_dim_, rows = std::int64_t(values.size()) / columns;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int64_t head = row / dim, i = row % dim / 2, half = row % 2;
+    const std::int64_t target = head * dim + half * (dim / 2) + i;
+    std::memcpy(values.data() + target * columns, stored.data() + row * columns,
+                std::size_t(columns) * sizeof(float));
+  }
+}
+
+FrozenWeight WeightReader::nf4(Slot slot, std::int64_t layer, Shape shape) {
+  const TensorEntry& entry = entry_of(slot, layer, "weight", shape);
+  const ops::Nf4Sizes sizes(shape.elements());
+  const ops::Nf4Storage storage{.codes = keep({sizes.code_bytes}, DType::u8),
+                                .scale_codes = keep({sizes.scale_codes}, DType::u8),
+                                .scale_scales = keep({sizes.scale_scales}, DType::f32)};
+  Nf4Weight weight{.shape = shape,
+                   .codes = storage.codes,
+                   .scale_codes = storage.scale_codes,
+                   .scale_scales = storage.scale_scales,
+                   .scale_map = scale_map_};
+  if (stream_.dry()) return weight;
+  std::vector<float> values = read(entry);
+  if (paired_head_dim_ > 0) unpair_rows(values, shape[1]);
+  const ConstTensor host(values.data(), shape, DType::f32);
+  if (!stream_.on_cuda()) {
+    weight.scale_offset = ops::quantize_nf4(stream_, storage, host);
+  } else {
+    const Buffer staged(stream_, shape, DType::f32);
+    stream_.copy(staged.tensor(), host);
+    weight.scale_offset = ops::quantize_nf4(stream_, storage, staged.tensor());
+    stream_.synchronize();
+  }
+  return weight;
+}
+
+FrozenWeight WeightReader::dense(Slot slot, std::int64_t layer, Shape shape) {
+  const TensorEntry& entry = entry_of(slot, layer, "weight", shape);
+  const DType dtype = entry.type == StoredType::f16    ? DType::f16
+                      : entry.type == StoredType::bf16 ? DType::bf16
+                                                       : DType::f32;
+  if (stream_.dry()) return DenseWeight{keep(shape, dtype)};
+  std::vector<float> values = read(entry);
+  if (paired_head_dim_ > 0) unpair_rows(values, shape[1]);
+  return visit_float(dtype, [&]<class T>() -> FrozenWeight {
+    if constexpr (std::is_same_v<T, float>) {
+      return DenseWeight{upload({values.data(), shape, dtype})};
+    } else {
+      std::vector<T> narrow;  // exact: that is how the values are stored
+      narrow.reserve(values.size());
+      for (const float v : values) narrow.push_back(T(v));
+      return DenseWeight{upload({narrow.data(), shape, dtype})};
+    }
+  });
+}
+
+ConstTensor WeightReader::vector(Slot slot, std::int64_t layer, std::string_view part,
+                                 std::int64_t length) {
+  const TensorEntry& entry = entry_of(slot, layer, part, {length});
+  if (stream_.dry()) return keep({length}, DType::f32);
+  std::vector<float> values = read(entry);
+  if (paired_head_dim_ > 0) unpair_rows(values, 1);
+  return upload({values.data(), {length}, DType::f32});
+}
+
+std::vector<float> WeightReader::extra(std::string_view name) const {
+  const TensorEntry* entry = files_.source.find(name);
+  if (!entry) return {};
+  std::vector<float> values(std::size_t(entry->elements()));
+  files_.source.read_f32(*entry, 0, values);
+  return values;
+}
+
+}  // namespace elenchus
