@@ -119,8 +119,9 @@ LoadedModel load_model(Stream& stream, ModelFiles& files, const LoadOptions& opt
   WeightReader reader(stream, {files.weights(), *model.architecture, gguf});
 
   LoadedModel loaded;
-  DecoderParts parts{
-      .config = {}, .compute = options.compute, .label_smoothing = options.label_smoothing};
+  DecoderParts parts;
+  parts.compute = options.compute;
+  parts.label_smoothing = options.label_smoothing;
   if (options.lora) {
     loaded.adapter = plan_adapter(*options.lora, *model.architecture, config);
     parts.params = ParamSet(stream, adapter_entries(loaded.adapter, *model.architecture, config));
