@@ -4,14 +4,14 @@
 
 namespace elenchus::ops {
 
-/// One step's numbers, the same for every element.
+/// One step's numbers, the same for every element; f64, as 1 - beta in f32 is not what torch has.
 struct AdamWStep {
-  float learning_rate = 0;
-  float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
-  float weight_decay = 0;
-  float gradient_scale = 1;  ///< 1 / tokens, clipping and loss scale in one factor
-  std::int64_t step =
-      1;  ///< counts from 1; the bias corrections are 1 - beta^step, computed in f64
+  double learning_rate = 0;
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+  double weight_decay = 0;
+  double gradient_scale = 1;  ///< 1 / tokens, clipping and loss scale in one factor
+  /// Counts from 1; the bias corrections are 1 - beta^step.
+  std::int64_t step = 1;
 };
 
 /// Decoupled weight decay as torch.optim.AdamW (Loshchilov & Hutter 2017, arXiv:1711.05101):
