@@ -16,4 +16,8 @@ enum class Transpose { as_is, transposed };
 void matmul(Stream&, Tensor c, ConstTensor a, Transpose ta, ConstTensor b, Transpose tb,
             float alpha = 1, float beta = 0);
 
+namespace cuda {
+decltype(ops::matmul) matmul;
+}
+
 }  // namespace elenchus::ops
