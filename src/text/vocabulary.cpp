@@ -1,0 +1,85 @@
+#include "text/vocabulary.h"
+
+#include <bit>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace elenchus {
+
+std::uint64_t hash_bytes(std::string_view bytes) {
+  constexpr std::uint64_t kFactor = 0x9E3779B97F4A7C15u;
+  const auto mix = [](std::uint64_t hash, std::uint64_t word) {
+    const auto product = static_cast<unsigned __int128>(hash ^ word) * kFactor;
+    return std::uint64_t(product) ^ std::uint64_t(product >> 64);
+  };
+  std::uint64_t hash = kFactor + bytes.size();
+  for (; bytes.size() >= 8; bytes.remove_prefix(8)) {
+    std::uint64_t word;
+    std::memcpy(&word, bytes.data(), 8);
+    hash = mix(hash, word);
+  }
+  std::uint64_t word = 0;
+  std::memcpy(&word, bytes.data(), bytes.size());
+  return mix(mix(hash, word), kFactor >> 1);
+}
+
+void TokenTable::reserve(std::size_t tokens, std::size_t bytes) {
+  bytes_.reserve(bytes);
+  entries_.reserve(tokens);
+  grow(std::bit_ceil(tokens * 2 + 2));
+}
+
+void TokenTable::grow(std::size_t slots) {
+  if (slots <= slots_.size()) return;
+  slots_.assign(slots, Slot());
+  for (std::size_t entry = 0; entry < entries_.size(); ++entry) {
+    const std::uint64_t hash = hash_bytes(text(entry));
+    std::size_t at = hash & (slots - 1);
+    while (slots_[at].entry >= 0) at = (at + 1) & (slots - 1);
+    slots_[at] = {std::uint32_t(hash >> 32), std::int32_t(entry)};
+  }
+}
+
+bool TokenTable::insert(std::string_view text, TokenId id) {
+  if (find(text) != kNone) return false;
+  if (slots_.size() < (entries_.size() + 1) * 2) grow(std::bit_ceil((entries_.size() + 1) * 4));
+  const std::uint64_t hash = hash_bytes(text);
+  std::size_t at = hash & (slots_.size() - 1);
+  while (slots_[at].entry >= 0) at = (at + 1) & (slots_.size() - 1);
+  slots_[at] = {std::uint32_t(hash >> 32), std::int32_t(entries_.size())};
+  entries_.push_back({std::uint32_t(bytes_.size()), std::uint32_t(text.size()), id});
+  bytes_ += text;
+  return true;
+}
+
+TokenId TokenTable::find(std::string_view text) const {
+  if (slots_.empty()) return kNone;
+  const std::uint64_t hash = hash_bytes(text);
+  for (std::size_t at = hash & (slots_.size() - 1); slots_[at].entry >= 0;
+       at = (at + 1) & (slots_.size() - 1)) {
+    const auto entry = std::size_t(slots_[at].entry);
+    if (slots_[at].tag == std::uint32_t(hash >> 32) && this->text(entry) == text)
+      return entries_[entry].id;
+  }
+  return kNone;
+}
+
+void Vocabulary::add(std::string_view token, std::int64_t id, const std::string& what) {
+  const auto refuse = [&](const std::string& why) {
+    throw InputError(cat(what, ": token \"", printable(token), "\" ", why));
+  };
+  if (id < 0 || id >= kLimit) refuse(cat("has id ", id, "; expected 0 to ", kLimit - 1));
+  if (token.empty()) refuse(cat("with id ", id, " is empty"));
+  if (token.size() > kLongestToken)
+    refuse(cat("has ", token.size(), " bytes; at most ", kLongestToken, " are accepted"));
+  if (has(TokenId(id)))
+    refuse(cat("has id ", id, ", which \"", printable(text(TokenId(id))), "\" has already"));
+  const auto entry = std::int32_t(table_.size());
+  if (!table_.insert(token, TokenId(id))) refuse("is there twice");
+  if (id >= size()) entry_of_.resize(std::size_t(id) + 1, -1);
+  entry_of_[std::size_t(id)] = entry;
+}
+
+}  // namespace elenchus

@@ -1,0 +1,70 @@
+#pragma once
+// Tokens by id and ids by token.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/tokenizer.h"
+
+namespace elenchus {
+
+/// Texts, each with a number >= 0, found by hashing. Texts lie in one block of memory.
+class TokenTable {
+ public:
+  static constexpr TokenId kNone = -1;
+  void reserve(std::size_t tokens, std::size_t bytes);
+  /// False, changing nothing, if the text is there already.
+  bool insert(std::string_view text, TokenId id);
+  /// The id of this text, or kNone.
+  TokenId find(std::string_view text) const;
+  std::size_t size() const { return entries_.size(); }
+  /// The text inserted as number `entry`, in order of insertion.
+  std::string_view text(std::size_t entry) const {
+    return std::string_view(bytes_).substr(entries_[entry].begin, entries_[entry].length);
+  }
+
+ private:
+  struct Entry {
+    std::uint32_t begin, length;
+    TokenId id;
+  };
+  struct Slot {
+    std::uint32_t tag = 0;    // high half of the hash
+    std::int32_t entry = -1;  // -1: free
+  };
+  void grow(std::size_t slots);
+
+  std::string bytes_;
+  std::vector<Entry> entries_;
+  std::vector<Slot> slots_;  // a power of two, at most half full
+};
+
+/// 64 well-mixed bits of some bytes.
+std::uint64_t hash_bytes(std::string_view bytes);
+
+/// The tokens of a model: ids are unique, holes allowed.
+class Vocabulary {
+ public:
+  static constexpr TokenId kLimit = 1 << 24;          // ids are below
+  static constexpr std::size_t kLongestToken = 1024;  // bytes
+  void reserve(std::size_t tokens, std::size_t bytes) { table_.reserve(tokens, bytes); }
+  /// InputError: the id is out of range or taken, the token is there already, empty or too long;
+  /// `what` names the place.
+  void add(std::string_view token, std::int64_t id, const std::string& what);
+  TokenId find(std::string_view token) const { return table_.find(token); }
+  bool has(TokenId id) const { return id >= 0 && id < size() && entry_of_[std::size_t(id)] >= 0; }
+  /// Empty where no token has the id.
+  std::string_view text(TokenId id) const {
+    return has(id) ? table_.text(std::size_t(entry_of_[std::size_t(id)])) : std::string_view();
+  }
+  /// Largest id + 1.
+  TokenId size() const { return TokenId(entry_of_.size()); }
+
+ private:
+  TokenTable table_;
+  std::vector<std::int32_t> entry_of_;  // by id; -1: none
+};
+
+}  // namespace elenchus
