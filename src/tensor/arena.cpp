@@ -9,7 +9,7 @@ Arena::Arena(Stream& stream, std::size_t capacity_bytes)
       memory_(static_cast<std::byte*>(stream.allocate(capacity_bytes))),
       capacity_(capacity_bytes) {}
 
-Arena::~Arena() { stream_.free(memory_); }
+Arena::~Arena() { stream_.free(memory_, capacity_); }
 
 Tensor Arena::alloc(Shape shape, DType dtype) {
   constexpr std::size_t kAlignment = 256;

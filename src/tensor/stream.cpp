@@ -19,7 +19,7 @@ class CpuStream final : public Stream {
     scratch_ =
         static_cast<std::byte*>(allocate(std::size_t(pool_->threads()) * kWorkerScratchBytes));
   }
-  ~CpuStream() override { free(scratch_); }
+  ~CpuStream() override { free(scratch_, std::size_t(pool_->threads()) * kWorkerScratchBytes); }
 
   void copy(Tensor dst, ConstTensor src) override {
     expect(dst.shape() == src.shape() && dst.dtype() == src.dtype(), "copy: tensors differ");
@@ -34,9 +34,13 @@ class CpuStream final : public Stream {
         (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
     void* memory = std::aligned_alloc(kAlignment, rounded);
     if (!memory) throw DeviceError(cat("out of memory: ", bytes, " bytes were asked for"));
+    allocated_bytes_ += bytes;
     return memory;
   }
-  void free(void* memory) noexcept override { std::free(memory); }
+  void free(void* memory, std::size_t bytes) noexcept override {
+    std::free(memory);
+    allocated_bytes_ -= bytes;
+  }
   void synchronize() override {}
 };
 
@@ -53,9 +57,10 @@ class DryStream final : public Stream {
     // do.
     void* const address = reinterpret_cast<void*>(next_);
     next_ += (bytes / kAlignment + 1) * kAlignment;
+    allocated_bytes_ += bytes;
     return address;
   }
-  void free(void*) noexcept override {}
+  void free(void*, std::size_t bytes) noexcept override { allocated_bytes_ -= bytes; }
   void synchronize() override {}
 
  private:

@@ -30,8 +30,11 @@ class Stream {
   virtual void zero(Tensor dst) = 0;
   virtual void* allocate(
       std::size_t bytes) = 0;  // 256-byte aligned; DeviceError when memory is short
-  virtual void free(void*) noexcept = 0;
+  virtual void free(void* memory, std::size_t bytes) noexcept = 0;  // as many as were asked for
   virtual void synchronize() = 0;
+  /// Bytes that allocate() has handed out and not taken back: buffers, arenas and the workers'
+  /// scratch.
+  std::size_t allocated_bytes() const { return allocated_bytes_; }
   /// The CPU's threads. InternalError on another device.
   ThreadPool& pool() const {
     expect(pool_ != nullptr, "only the CPU has a thread pool");
@@ -50,6 +53,7 @@ class Stream {
   bool dry_;
   std::unique_ptr<ThreadPool> pool_;
   std::byte* scratch_ = nullptr;
+  std::size_t allocated_bytes_ = 0;
 };
 
 /// Memory that lives as long as its owner: weights, parameters, moments. Frees itself.
@@ -69,7 +73,7 @@ class Buffer {
     return *this;
   }
   ~Buffer() {
-    if (data_) stream_->free(data_);
+    if (data_) stream_->free(data_, tensor().bytes());
   }
   Tensor tensor() const { return {data_, shape_, dtype_, stream_ ? stream_->device() : Device{}}; }
 
