@@ -38,4 +38,9 @@ float quantize_nf4(Stream&, Nf4Storage out, ConstTensor weights /* f32, any shap
 /// The weights again, f32 | f16 | bf16 [out, in], rounded once from the f32 product.
 void dequantize_nf4(Stream&, Tensor out, const Nf4Weight& weight);
 
+namespace cuda {
+decltype(ops::quantize_nf4) quantize_nf4;
+decltype(ops::dequantize_nf4) dequantize_nf4;
+}  // namespace cuda
+
 }  // namespace elenchus::ops
