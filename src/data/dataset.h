@@ -1,0 +1,67 @@
+#pragma once
+// From data files to tokenized rows: read, parse, render, split, and count what was left out.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "data/conversation.h"
+#include "data/data_config.h"
+#include "data/packed_batch.h"
+#include "data/render.h"
+
+namespace elenchus {
+
+/// What became of the rows of one part.
+struct RowCounts {
+  std::int64_t kept = 0;
+  std::int64_t too_long = 0;                    ///< dropped: longer than max_length
+  std::int64_t truncated = 0;                   ///< cut to max_length and kept
+  std::int64_t nothing_to_train = 0;            ///< dropped: no trained token was left
+  std::int64_t tokens = 0, trained_tokens = 0;  ///< of the rows kept
+  std::int64_t longest = 0;  ///< tokens of the longest row, dropped ones included
+};
+
+/// Rows that could not be used.
+struct BadRowCounts {
+  std::int64_t rows = 0;
+  std::map<std::string, std::int64_t> by_code;
+  std::vector<std::string> first;  ///< messages of the first 20, with file, row and line
+};
+
+struct DataFile {
+  std::string path;
+  std::string sha256;
+  std::string format;  ///< the format of its rows
+  std::int64_t rows = 0;
+};
+
+struct Dataset {
+  std::vector<TokenizedRow> train;  ///< in file order
+  std::vector<TokenizedRow> eval;   ///< in the order of the permutation, or of eval_file
+  /// The conversation of each row of `eval`: replies are generated from all but its last answer.
+  std::vector<Conversation> eval_conversations;
+  RowCounts train_counts, eval_counts;
+  BadRowCounts bad;
+  std::vector<DataFile> files;  ///< train files, then eval files
+};
+
+/// Reads and renders everything that `config` names. `seed` decides the split unless data_seed is
+/// given. UserError: no train_file, an unknown format. InputError: a file that cannot be read, bad
+/// rows (all of them are counted, the first named), rows longer than max_length with truncation:
+/// error, or no row to train on.
+Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std::uint64_t seed);
+
+/// The last answer of a conversation and what comes before it.
+struct ReplyTask {
+  std::vector<Message> prompt;
+  std::string reference;
+};
+/// Of a chat: all messages before its last assistant turn, and that turn.
+ReplyTask reply_task(const Conversation& conversation);
+
+/// One paragraph for the log: rows kept, dropped, cut and skipped, and why.
+std::string describe(const Dataset& dataset, const DataConfig& config);
+
+}  // namespace elenchus

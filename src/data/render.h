@@ -1,0 +1,74 @@
+#pragma once
+// Conversations as tokens, with the mask of those that are trained on.
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/conversation.h"
+#include "data/data_config.h"
+#include "data/packed_batch.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace elenchus {
+
+/// How rows become tokens. References outlive the renderer.
+struct RenderRules {
+  const Tokenizer& tokenizer;
+  const ChatTemplate* chat_template = nullptr;  ///< null: the model has none
+  std::optional<TokenId> eos;                   ///< put at the end of plain texts
+  /// Put before a chat that does not begin with it. None: a chat begins as its template writes it,
+  /// as transformers' apply_chat_template has it.
+  std::optional<TokenId> bos;
+  std::vector<TokenId>
+      end_of_turn;  ///< ids that end a turn, besides eos: <end_of_turn>, <|im_end|>
+  bool assistant_only_loss = true;
+  SystemRole system_role = SystemRole::error;
+  std::int64_t now_seconds = 0;  ///< what the template's clock shows
+};
+
+/// A prompt for generation.
+struct PromptTokens {
+  std::string text;
+  std::vector<TokenId> ids;
+};
+
+/// A conversation's text with the byte ranges that are trained on.
+struct RenderedRow {
+  std::string text;
+  std::vector<TextRange> from_input;  ///< sorted, disjoint: special tokens stay text there
+  std::vector<TextRange> trained;     ///< sorted, disjoint
+};
+
+class RowRenderer {
+ public:
+  explicit RowRenderer(RenderRules rules) : rules_(std::move(rules)) {}
+  /// The tokens of a row and which of them are trained on: of every trained assistant turn its
+  /// text, its end-of-turn token and a line break that the template writes after it. RowError: no
+  /// template, a refusal by the template, a template that rewrites earlier turns, a trained turn
+  /// without an end-of-turn token, or two BOS.
+  TokenizedRow render(const Conversation& conversation) const;
+  /// The text and ranges that render() tokenizes; of a chat only.
+  RenderedRow render_text(const Conversation& conversation) const;
+  /// The tokens before the reply to `messages`: the chat with add_generation_prompt. InputError as
+  /// render().
+  PromptTokens prompt(std::span<const Message> messages) const;
+  const RenderRules& rules() const { return rules_; }
+
+ private:
+  TokenizedRow render_plain(const Conversation& conversation) const;
+  TokenizedRow render_chat(const Conversation& conversation) const;
+  RenderedChat apply(std::span<const Message> messages, bool add_generation_prompt) const;
+  RenderedChat apply_template(std::span<const Message> messages, bool add_generation_prompt) const;
+  std::vector<TokenId> encode_chat(const RenderedChat& chat,
+                                   std::vector<std::size_t>* offsets) const;
+  TextRange trained_range(const Conversation& conversation, std::size_t turn,
+                          const std::string& text) const;
+  bool ends_turn(TokenId id) const;
+
+  RenderRules rules_;
+};
+
+}  // namespace elenchus
