@@ -1,0 +1,158 @@
+#include "jobs/memory_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+
+#include "base/error.h"
+#include "nn/context.h"
+
+namespace elenchus {
+namespace {
+
+constexpr std::size_t kAddressSpace = std::size_t{1} << 46;
+
+/// A batch of `sequences` equal parts whose tensors hold nothing: enough for a dry step.
+struct DryBatch {
+  DryBatch(Stream& stream, Arena& arena, std::int64_t tokens, std::int64_t targets,
+           std::int64_t sequences) {
+    for (std::int64_t s = 0; s <= sequences; ++s)
+      starts.push_back(std::int32_t(tokens * s / std::max<std::int64_t>(sequences, 1)));
+    const auto indices = [&](std::int64_t n) { return arena.alloc({n}, DType::i32); };
+    ids = indices(tokens);
+    context.emplace(Context{.stream = stream,
+                            .arena = arena,
+                            .positions = indices(tokens),
+                            .sequences = {indices(std::int64_t(starts.size())), starts},
+                            .dropout = RandomKey{},
+                            .cache = nullptr});
+    chosen = {indices(targets), indices(targets)};
+  }
+  std::vector<std::int32_t> starts;
+  Tensor ids;
+  Targets chosen;
+  std::optional<Context> context;
+};
+
+/// Arena bytes of the largest training micro-batch, evaluation batch and prompt.
+std::size_t activation_bytes(Stream& stream, Decoder& decoder, const LargestShapes& shapes,
+                             KvCache* cache) {
+  Arena arena(stream, kAddressSpace);
+  if (shapes.train_tokens > 0) {
+    Arena::Scope scope(arena);
+    DryBatch batch(stream, arena, shapes.train_tokens, shapes.train_targets,
+                   shapes.train_sequences);
+    decoder.loss_and_backward(*batch.context, batch.ids, batch.chosen, 1);
+  }
+  if (shapes.eval_tokens > 0) {
+    Arena::Scope scope(arena);
+    DryBatch batch(stream, arena, shapes.eval_tokens, shapes.eval_targets, shapes.eval_sequences);
+    batch.context->dropout.reset();
+    Tensor loss = arena.alloc({shapes.eval_targets}, DType::f32);
+    decoder.losses(*batch.context, batch.ids, batch.chosen, loss,
+                   arena.alloc({shapes.eval_targets}, DType::i32));
+  }
+  if (shapes.prompt_tokens > 0) {
+    Arena::Scope scope(arena);
+    DryBatch batch(stream, arena, shapes.prompt_tokens, shapes.prompts, shapes.prompts);
+    batch.context->dropout.reset();
+    batch.context->cache = cache;
+    decoder.logits(*batch.context, batch.ids, batch.chosen.rows);
+  }
+  return arena.peak_bytes();
+}
+
+std::size_t read_number(const char* path) {
+  std::ifstream file(path);
+  std::size_t value = 0;
+  return file >> value ? value : std::numeric_limits<std::size_t>::max();
+}
+
+}  // namespace
+
+std::size_t MemoryPlan::peak() const {
+  const std::size_t while_training = device_total() + scratch;
+  const std::size_t while_loading = weights + adapter + loading + scratch;
+  return process + std::max(while_training, while_loading);
+}
+
+MemoryPlan plan_memory(ModelFiles& files, const LoadOptions& options, const LargestShapes& shapes,
+                       Recompute recompute, std::size_t available, int threads) {
+  const std::unique_ptr<Stream> stream = Stream::open_dry({});
+  LoadedModel model = load_model(*stream, files, options);
+  Decoder& decoder = *model.decoder;
+  const DecoderConfig& config = decoder.config();
+  MemoryPlan plan;
+  plan.layers = config.layers;
+  plan.trained_parameters = decoder.params().elements();
+  plan.adapter = std::size_t(plan.trained_parameters) * 2 * sizeof(float);
+  plan.weights = stream->allocated_bytes() - plan.adapter;
+  plan.optimizer = shapes.train_tokens > 0 ? plan.adapter : 0;
+  plan.scratch = std::size_t(threads) * Stream::kWorkerScratchBytes;
+  // A weight is read whole: its bytes, its values, and for GGUF's paired rows a copy.
+  plan.loading =
+      std::size_t(std::max(config.vocabulary * config.width, config.mlp_width * config.width)) * 2 *
+      sizeof(float);
+  constexpr std::size_t kProgramBytes = std::size_t{40} << 20;
+  plan.process = kProgramBytes + std::size_t(config.vocabulary) *
+                                     500;  // the tokenizer's tables go with its vocabulary
+  std::optional<KvCache> cache;
+  if (shapes.prompts > 0) {
+    const std::size_t before = stream->allocated_bytes();
+    cache.emplace(decoder.make_cache(*stream, shapes.prompts, shapes.cache_rows));
+    plan.cache = stream->allocated_bytes() - before;
+  }
+  const std::int64_t most = recompute == Recompute::off ? 0 : config.layers;
+  for (std::int64_t blocks = recompute == Recompute::on ? config.layers : 0; blocks <= most;
+       ++blocks) {
+    decoder.set_recomputed_blocks(blocks);
+    plan.recomputed_blocks = blocks;
+    plan.activations = activation_bytes(*stream, decoder, shapes, cache ? &*cache : nullptr);
+    if (plan.peak() <= available) break;
+  }
+  return plan;
+}
+
+std::size_t available_memory() {
+  std::size_t available = std::numeric_limits<std::size_t>::max();
+  std::ifstream meminfo("/proc/meminfo");
+  for (std::string key, unit; meminfo >> key;) {
+    std::size_t kilobytes = 0;
+    if (key == "MemAvailable:" && meminfo >> kilobytes) available = kilobytes * 1024;
+    std::getline(meminfo, unit);
+  }
+  const std::size_t limit = read_number("/sys/fs/cgroup/memory.max");
+  const std::size_t used = read_number("/sys/fs/cgroup/memory.current");
+  if (limit != std::numeric_limits<std::size_t>::max() && used < limit)
+    available = std::min(available, limit - used);
+  return available;
+}
+
+std::string bytes_text(std::size_t bytes) {
+  if (bytes >= std::size_t{1} << 30)
+    return fmt::format("{:.2f} GiB", double(bytes) / double(1 << 30));
+  return fmt::format("{:.1f} MiB", double(bytes) / double(1 << 20));
+}
+
+std::string memory_plan_text(const MemoryPlan& plan) {
+  std::string out;
+  const auto line = [&](std::string_view part, std::size_t bytes, std::string_view note) {
+    out += fmt::format("  {:<14}{:>12}  {}\n", part, bytes_text(bytes), note);
+  };
+  line("weights", plan.weights, "frozen, as they are kept");
+  line("adapter", plan.adapter,
+       fmt::format("{} trained parameters and their gradients", plan.trained_parameters));
+  line("optimizer", plan.optimizer, "two moments a parameter");
+  line("activations", plan.activations,
+       fmt::format("largest micro-batch; {} of {} blocks recomputed", plan.recomputed_blocks,
+                   plan.layers));
+  if (plan.cache > 0) line("cache", plan.cache, "keys and values of generated replies");
+  line("scratch", plan.scratch, "of the threads");
+  line("process", plan.process, "program, libraries, tokenizer and data");
+  line("peak", plan.peak(), "");
+  return out;
+}
+
+}  // namespace elenchus

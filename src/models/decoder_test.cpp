@@ -1,0 +1,237 @@
+#include "models/decoder.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "io/peft_adapter.h"
+#include "io/safetensors.h"
+#include "models/device_batch.h"
+#include "models/loader.h"
+
+namespace elenchus {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::vector<std::vector<std::int32_t>> kRows = {
+    {3, 17, 90, 4, 41, 7, 7, 120, 64, 2, 33}, {5, 99, 1, 0, 77, 23, 54}, {11, 12, 13}};
+constexpr std::size_t kArenaBytes = std::size_t{64} << 20;
+const LoraConfig kLora{.r = 4, .lora_alpha = 6};
+
+/// Rows packed end to end; the first trains on every token, the others on their last three.
+struct HostBatch {
+  std::vector<std::int32_t> tokens, positions, starts = {0}, target_rows, labels;
+  void add(const std::vector<std::int32_t>& row, bool all) {
+    const auto first = std::int32_t(tokens.size()), length = std::int32_t(row.size());
+    for (std::int32_t i = 0; i < length; ++i) {
+      tokens.push_back(row[std::size_t(i)]);
+      positions.push_back(i);
+      if (i >= std::max(1, all ? 1 : length - 3)) {
+        target_rows.push_back(first + i - 1);
+        labels.push_back(row[std::size_t(i)]);
+      }
+    }
+    starts.push_back(first + length);
+  }
+};
+
+HostBatch all_rows() {
+  HostBatch batch;
+  for (std::size_t i = 0; i < kRows.size(); ++i) batch.add(kRows[i], i == 0);
+  return batch;
+}
+
+fs::path golden(const std::string& model) {
+  return fs::path(ELENCHUS_TEST_FOLDER) / "golden" / model;
+}
+
+std::vector<float> reference(const fs::path& folder, const std::string& name) {
+  const SafetensorsFile file(folder / "golden.safetensors");
+  const TensorEntry& entry = file.at(name);
+  std::vector<float> values(std::size_t(entry.elements()));
+  file.read_f32(entry, 0, values);
+  return values;
+}
+
+/// |a - b| / |b| over all elements.
+double relative_error(std::span<const float> a, std::span<const float> b) {
+  double difference = 0, norm = 0;
+  EXPECT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    difference += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
+    norm += double(b[i]) * b[i];
+  }
+  return std::sqrt(difference / norm);
+}
+
+/// A loaded tiny model with all it needs to run.
+struct Harness {
+  explicit Harness(const std::string& name, bool adapted, bool load_in_4bit = false,
+                   int threads = 2)
+      : folder(golden(name)), stream(Stream::open({}, threads)), arena(*stream, kArenaBytes) {
+    ModelFiles files = open_model_files(folder);
+    LoadOptions options{.load_in_4bit = load_in_4bit, .lora = {}, .max_positions = 64};
+    if (adapted) options.lora = kLora;
+    model = load_model(*stream, files, options);
+    if (adapted)
+      load_adapter(*stream, model.decoder->params(), open_adapter_weights(folder / "adapter"));
+  }
+  std::vector<float> logits(const std::vector<std::int32_t>& row) {
+    Arena::Scope scope(arena);
+    HostBatch batch;
+    batch.add(row, true);
+    std::vector<std::int32_t> every;
+    for (std::size_t i = 0; i < row.size(); ++i) every.push_back(std::int32_t(i));
+    DeviceBatch device = upload(*stream, arena,
+                                {.tokens = batch.tokens,
+                                 .positions = batch.positions,
+                                 .starts = batch.starts,
+                                 .target_rows = every,
+                                 .labels = every});
+    const Tensor out = model.decoder->logits(device.context, device.tokens, device.targets.rows);
+    const auto values = out.values<float>();
+    return {values.begin(), values.end()};
+  }
+  LossSum train(const HostBatch& batch) {
+    Arena::Scope scope(arena);
+    DeviceBatch device = upload(*stream, arena,
+                                {.tokens = batch.tokens,
+                                 .positions = batch.positions,
+                                 .starts = batch.starts,
+                                 .target_rows = batch.target_rows,
+                                 .labels = batch.labels});
+    stream->zero(model.decoder->params().grads());
+    return model.decoder->loss_and_backward(device.context, device.tokens, device.targets, 1);
+  }
+  std::vector<float> gradients() {
+    const auto values = model.decoder->params().grads().values<float>();
+    return {values.begin(), values.end()};
+  }
+  fs::path folder;
+  std::unique_ptr<Stream> stream;
+  Arena arena;
+  LoadedModel model;
+};
+
+class GoldenLlama : public testing::TestWithParam<const char*> {};
+
+// f32 sums of at most a few hundred terms in another order than PyTorch's: 1e-5 leaves room for
+// unlucky cancellation.
+constexpr double kTolerance = 1e-5;
+
+TEST_P(GoldenLlama, BaseLogitsAreTransformers) {
+  Harness harness(GetParam(), false);
+  for (std::size_t i = 0; i < kRows.size(); ++i)
+    EXPECT_LT(relative_error(harness.logits(kRows[i]),
+                             reference(harness.folder, "base_logits." + std::to_string(i))),
+              kTolerance);
+}
+
+TEST_P(GoldenLlama, AdaptedLogitsArePefts) {
+  Harness harness(GetParam(), true);
+  for (std::size_t i = 0; i < kRows.size(); ++i)
+    EXPECT_LT(relative_error(harness.logits(kRows[i]),
+                             reference(harness.folder, "adapted_logits." + std::to_string(i))),
+              kTolerance);
+}
+
+TEST_P(GoldenLlama, LossAndEveryAdapterGradientArePyTorchs) {
+  Harness harness(GetParam(), true);
+  const LossSum loss = harness.train(all_rows());
+  double nats = 0;
+  for (std::size_t i = 0; i < kRows.size(); ++i)
+    for (const float l : reference(harness.folder, "losses." + std::to_string(i))) nats += l;
+  EXPECT_NEAR(loss.nats, nats, nats * kTolerance);
+  EXPECT_EQ(loss.tokens, 16);
+  for (const Param& param : harness.model.decoder->params().params())
+    EXPECT_LT(
+        relative_error(param.grad.values<float>(), reference(harness.folder, "grad." + param.name)),
+        kTolerance)
+        << param.name;
+}
+
+TEST_P(GoldenLlama, RecomputedBlocksGiveTheSameBits) {
+  Harness harness(GetParam(), true, true);
+  const LossSum plain = harness.train(all_rows());
+  const std::vector<float> gradients = harness.gradients();
+  const std::size_t plain_peak = harness.arena.peak_bytes();
+  harness.model.decoder->set_recomputed_blocks(2);
+  const LossSum recomputed = harness.train(all_rows());
+  EXPECT_EQ(plain.nats, recomputed.nats);
+  EXPECT_EQ(gradients, harness.gradients());
+  EXPECT_EQ(plain_peak, harness.arena.peak_bytes());  // it only ever needs less
+}
+
+TEST_P(GoldenLlama, PackedRowsDoNotSeeEachOther) {
+  Harness harness(GetParam(), true, true);
+  const LossSum together = harness.train(all_rows());
+  std::vector<double> sums(std::size_t(harness.model.decoder->params().elements()), 0.0);
+  double nats = 0;
+  const std::vector<float> packed = harness.gradients();
+  for (std::size_t i = 0; i < kRows.size(); ++i) {
+    HostBatch alone;
+    alone.add(kRows[i], i == 0);
+    nats += harness.train(alone).nats;
+    const std::vector<float> part = harness.gradients();
+    for (std::size_t j = 0; j < sums.size(); ++j) sums[j] += part[j];
+  }
+  EXPECT_NEAR(together.nats, nats, 1e-6 * nats);
+  EXPECT_LT(relative_error(packed, std::vector<float>(sums.begin(), sums.end())), kTolerance);
+}
+
+TEST_P(GoldenLlama, ResultsDoNotDependOnThreads) {
+  Harness one(GetParam(), true, true, 1);
+  one.train(all_rows());
+  for (const int threads : {2, 3, 7}) {
+    Harness many(GetParam(), true, true, threads);
+    many.train(all_rows());
+    EXPECT_EQ(one.gradients(), many.gradients()) << threads << " threads";
+  }
+}
+
+TEST_P(GoldenLlama, CachedDecodingEqualsTheFullForward) {
+  Harness harness(GetParam(), true, true);
+  const std::vector<float> full = harness.logits(kRows[0]);
+  KvCache cache = harness.model.decoder->make_cache(*harness.stream, 1, 32);
+  const std::size_t vocabulary = std::size_t(harness.model.decoder->vocabulary_size());
+  // A prompt of four tokens at once, then token by token.
+  for (std::size_t at = 0; at < kRows[0].size();) {
+    const std::size_t count = at == 0 ? 4 : 1;
+    Arena::Scope scope(harness.arena);
+    std::vector<std::int32_t> tokens, positions;
+    for (std::size_t i = at; i < at + count; ++i) {
+      tokens.push_back(kRows[0][i]);
+      positions.push_back(std::int32_t(i));
+    }
+    const std::vector<std::int32_t> starts = {0, std::int32_t(count)},
+                                    last = {std::int32_t(count - 1)};
+    DeviceBatch device = upload(*harness.stream, harness.arena,
+                                {.tokens = tokens,
+                                 .positions = positions,
+                                 .starts = starts,
+                                 .target_rows = last,
+                                 .labels = last});
+    device.context.cache = &cache;
+    const Tensor out =
+        harness.model.decoder->logits(device.context, device.tokens, device.targets.rows);
+    at += count;
+    EXPECT_LT(relative_error(out.values<float>(),
+                             std::span(full).subspan((at - 1) * vocabulary, vocabulary)),
+              kTolerance);
+    const std::int32_t grown[] = {std::int32_t(count)};
+    cache.advance(grown);
+  }
+}
+
+TEST_P(GoldenLlama, AFreshAdapterChangesNothing) {
+  Harness base(GetParam(), false);
+  Harness fresh(GetParam(), true);
+  init_adapter(*fresh.stream, fresh.model.decoder->params(), 1);
+  EXPECT_LT(relative_error(fresh.logits(kRows[0]), base.logits(kRows[0])), 1e-6);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, GoldenLlama, testing::Values("llama", "llama_tied_scaled"));
+
+}  // namespace
+}  // namespace elenchus
