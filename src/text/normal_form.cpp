@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <vector>
 
 #include "base/error.h"
@@ -15,14 +16,45 @@ namespace {
 
 using Code = utf8proc_int32_t;
 
+struct CodeRange {
+  char32_t first, last;
+};
+
+/// Characters with a decomposition or a combining class that came after Unicode 9. Normal forms
+/// here are those of Unicode 9, as in the library that trained and runs the tokenizers: to it these
+/// are plain characters.
+constexpr CodeRange kAfterUnicode9[] = {
+    {0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},
+    {0xC3C, 0xC3C},     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0x1715, 0x1715},
+    {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},   {0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},
+    {0xA82C, 0xA82C},   {0xAB69, 0xAB69},   {0x10781, 0x10785}, {0x10787, 0x107B0},
+    {0x107B2, 0x107BA}, {0x10D24, 0x10D27}, {0x10EAB, 0x10EAC}, {0x10EFD, 0x10EFF},
+    {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070}, {0x1133B, 0x1133B},
+    {0x1145E, 0x1145E}, {0x11839, 0x1183A}, {0x11938, 0x11938}, {0x1193D, 0x1193E},
+    {0x11943, 0x11943}, {0x119E0, 0x119E0}, {0x11A34, 0x11A34}, {0x11A47, 0x11A47},
+    {0x11A99, 0x11A99}, {0x11D42, 0x11D42}, {0x11D44, 0x11D45}, {0x11D97, 0x11D97},
+    {0x11F41, 0x11F42}, {0x16FF0, 0x16FF1}, {0x1E030, 0x1E06D}, {0x1E08F, 0x1E08F},
+    {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF},
+    {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9}};
+
+bool came_after_unicode_9(char32_t code) {
+  const auto* range = std::partition_point(std::begin(kAfterUnicode9), std::end(kAfterUnicode9),
+                                           [&](const CodeRange& r) { return r.last < code; });
+  return range != std::end(kAfterUnicode9) && range->first <= code;
+}
+
 bool composes(NormalFormKind kind) {
   return kind == NormalFormKind::nfc || kind == NormalFormKind::nfkc;
 }
 
-int combining_class(Code code) { return utf8proc_get_property(code)->combining_class; }
+int combining_class(Code code) {
+  const int combining_class = utf8proc_get_property(code)->combining_class;
+  return combining_class != 0 && came_after_unicode_9(char32_t(code)) ? 0 : combining_class;
+}
 
 /// Adds the full decomposition of one character, marks not yet in order.
 void decompose(char32_t code, NormalFormKind kind, std::vector<Code>& out) {
+  if (came_after_unicode_9(code)) return out.push_back(Code(code));
   const bool compatible = kind == NormalFormKind::nfkc || kind == NormalFormKind::nfkd;
   const auto options = utf8proc_option_t(UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0));
   std::array<Code, 32> buffer;
@@ -37,7 +69,7 @@ void decompose(char32_t code, NormalFormKind kind, std::vector<Code>& out) {
 /// Whether a character can change, or be changed by, what stands before it: marks, and the vowels
 /// and finals of Hangul.
 bool may_join_previous(Code code) {
-  if (code < 0x300) return false;
+  if (code < 0x300 || came_after_unicode_9(char32_t(code))) return false;
   if ((code >= 0x1160 && code <= 0x11FF) || combining_class(code) != 0) return true;
   const auto category = utf8proc_category(code);
   return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||

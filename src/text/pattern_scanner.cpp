@@ -29,7 +29,6 @@ constexpr std::array kRegexes = {
     std::pair{KnownPattern::number, std::string_view(R"(\p{N})")},
     std::pair{KnownPattern::numbers, std::string_view(R"(\p{N}+)")},
     std::pair{KnownPattern::three_numbers, std::string_view(R"(\p{N}{1,3})")},
-    std::pair{KnownPattern::word_or_symbols, std::string_view(R"(\w+|[^\w\s]+)")},
 };
 
 using MatchEnd = std::optional<std::size_t>;
@@ -184,7 +183,7 @@ MatchEnd Matcher::word_or_symbols(std::size_t at) const {
 std::string_view regex_of(KnownPattern pattern) {
   for (const auto& [known, regex] : kRegexes)
     if (known == pattern) return regex;
-  throw InternalError("a known pattern without its regular expression");
+  throw InternalError("no tokenizer file writes this pattern as a regular expression");
 }
 
 std::optional<KnownPattern> find_known_pattern(std::string_view regex) {

@@ -22,7 +22,8 @@ enum class KnownPattern {
   word_or_symbols,   ///< \w+|[^\w\s]+
 };
 
-/// The regular expression of a pattern, as tokenizer.json writes it.
+/// The regular expression of a pattern, as tokenizer.json writes it. InternalError for
+/// word_or_symbols.
 std::string_view regex_of(KnownPattern pattern);
 /// The pattern whose regular expression is exactly this.
 std::optional<KnownPattern> find_known_pattern(std::string_view regex);
