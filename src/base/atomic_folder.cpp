@@ -35,6 +35,14 @@ void move_to_free_name(const fs::path& from, const fs::path& to) {
     throw file_error(cat("move ", printable(from.native(), 512), " to"), to, errno);
 }
 
+/// The hash of a manifest's members other than the hash itself.
+std::string manifest_hash(const Json& manifest) {
+  Json rest = Json::Object{};
+  for (const auto& [key, value] : manifest.as_object("manifest"))
+    if (key != "sha256") rest.set(key, value);
+  return sha256_hex(rest.dump_sorted());
+}
+
 Json read_manifest(const fs::path& folder) {
   const fs::path path = folder / kManifestFile;
   const std::string source = printable(path.native(), 512);
@@ -43,6 +51,8 @@ Json read_manifest(const fs::path& folder) {
   if (version < 1 || version > kManifestVersion)
     throw InputError(cat(source, ": format_version: found ", version, ", expected 1 to ",
                          kManifestVersion, "; a newer program wrote this folder"));
+  if (manifest.at("sha256", source).as_string(source) != manifest_hash(manifest))
+    throw InputError(cat(source, ": sha256: found a value that is not the hash of the rest"));
   return manifest;
 }
 
@@ -102,8 +112,9 @@ void AtomicFolder::commit(const Json& extra) {
     files.push_back(Json::Object{{"bytes", Json(std::int64_t(file.bytes))},
                                  {"name", Json(file.name)},
                                  {"sha256", Json(file.sha256)}});
-  const Json manifest = Json::Object{
+  Json manifest = Json::Object{
       {"extra", extra}, {"files", std::move(files)}, {"format_version", Json(kManifestVersion)}};
+  manifest.set("sha256", manifest_hash(manifest));
   write(std::string(kManifestFile), manifest.dump(2) + "\n");
   sync_folder(temporary_path_);
   move_to_free_name(temporary_path_, final_path_);

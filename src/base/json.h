@@ -1,5 +1,6 @@
 #pragma once
-// JSON values, read strictly (RFC 8259): no duplicate keys, no trailing text, valid UTF-8, bounded depth.
+// JSON values, read strictly (RFC 8259): no duplicate keys, no trailing text, valid UTF-8, bounded
+// depth.
 
 #include <cstdint>
 #include <optional>
@@ -35,7 +36,8 @@ class Json {
   Json(Array value) : value_(std::move(value)) {}
   Json(Object value) : value_(std::move(value)) {}
 
-  /// Reads one document. InputError names `source` with line and column, what was found and what was expected.
+  /// Reads one document. InputError names `source` with line and column, what was found and what
+  /// was expected.
   static Json parse(std::string_view text, std::string_view source, JsonLimits limits = {});
 
   bool is_null() const { return std::holds_alternative<std::monostate>(value_); }
@@ -65,8 +67,9 @@ class Json {
   /// Sets or adds a member; a null value becomes an object first.
   Json& set(std::string_view key, Json value);
 
-  /// One line with `indent` 0 (", " and ": " as Python's json.dumps), else indented by that many spaces a level.
-  /// Non-ASCII text is written as it is. Reals are written with the fewest digits that read back equal.
+  /// One line with `indent` 0 (", " and ": " as Python's json.dumps), else indented by that many
+  /// spaces a level. Non-ASCII text is written as it is. Reals are written as Python's repr
+  /// writes them, with the fewest digits that read back equal; infinities and NaN as null.
   std::string dump(int indent = 0) const;
   /// The same with the members of every object sorted by name.
   std::string dump_sorted(int indent = 0) const;

@@ -1,0 +1,120 @@
+#include "base/atomic_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "testing/temporary_folder.h"
+
+namespace elenchus {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void save(const fs::path& path) {
+  AtomicFolder folder(path);
+  folder.write("a.txt", "some text");
+  folder.write("b.bin", 6, [](const ByteSink& sink) {
+    sink(std::as_bytes(std::span("abc", 3)));
+    sink(std::as_bytes(std::span("def", 3)));
+  });
+  folder.write("empty", "");
+  folder.commit(Json::Object{{"step", Json(7)}});
+}
+
+TEST(AtomicFolder, AppearsWholeAndVerified) {
+  const TemporaryFolder parent;
+  save(parent / "checkpoint-7");
+  EXPECT_EQ(names_in(parent.path()), std::vector<std::string>{"checkpoint-7"});
+  EXPECT_EQ(names_in(parent / "checkpoint-7"),
+            (std::vector<std::string>{"a.txt", "b.bin", "empty", "manifest.json"}));
+  EXPECT_EQ(read_text_file(parent / "checkpoint-7" / "b.bin"), "abcdef");
+  EXPECT_EQ(verify_folder(parent / "checkpoint-7"), std::nullopt);
+  EXPECT_EQ(read_manifest_extra(parent / "checkpoint-7").dump(), "{\"step\": 7}");
+}
+
+TEST(AtomicFolder, LeavesNothingWithoutCommit) {
+  const TemporaryFolder parent;
+  {
+    AtomicFolder folder(parent / "x");
+    folder.write("a", "b");
+    EXPECT_EQ(names_in(parent.path()).size(), 1u);
+  }
+  EXPECT_TRUE(names_in(parent.path()).empty());
+}
+
+TEST(AtomicFolder, NeverReplacesAnotherFolder) {
+  const TemporaryFolder parent;
+  save(parent / "x");
+  EXPECT_THROW(save(parent / "x"), DeviceError);
+  EXPECT_EQ(names_in(parent.path()), std::vector<std::string>{"x"});
+  EXPECT_EQ(verify_folder(parent / "x"), std::nullopt);
+}
+
+TEST(AtomicFolder, RefusesNamesThatLeaveTheFolder) {
+  const TemporaryFolder parent;
+  AtomicFolder folder(parent / "x");
+  for (const char* name : {"", ".", "..", "a/b", "/a"})
+    EXPECT_THROW(folder.write(name, "x"), InternalError);
+  folder.write("a", "x");
+  EXPECT_THROW(folder.write("a", "x"), DeviceError);
+}
+
+TEST(VerifyFolder, FindsEveryChangedByte) {
+  const TemporaryFolder parent;
+  save(parent / "x");
+  for (const std::string name : {"a.txt", "b.bin", "manifest.json"}) {
+    const std::string whole = read_text_file(parent / "x" / name);
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+      std::string changed = whole;
+      changed[i] = char(changed[i] ^ 1);
+      std::ofstream(parent / "x" / name) << changed;
+      EXPECT_NE(verify_folder(parent / "x"), std::nullopt) << name << " byte " << i;
+    }
+    std::ofstream(parent / "x" / name) << whole.substr(0, whole.size() / 2);
+    EXPECT_NE(verify_folder(parent / "x"), std::nullopt);
+    std::ofstream(parent / "x" / name) << whole;
+    EXPECT_EQ(verify_folder(parent / "x"), std::nullopt);
+  }
+  fs::remove(parent / "x" / "empty");
+  EXPECT_NE(verify_folder(parent / "x"), std::nullopt);
+  EXPECT_NE(verify_folder(parent / "missing"), std::nullopt);
+}
+
+TEST(VerifyFolder, RefusesAFutureFormat) {
+  const TemporaryFolder parent;
+  fs::create_directory(parent / "x");
+  write_file_atomically(parent / "x" / "manifest.json",
+                        R"({"format_version": 99, "files": [], "extra": null})");
+  EXPECT_NE(verify_folder(parent / "x")->find("newer"), std::string::npos);
+}
+
+TEST(RemoveFolderAtomically, RemovesAllOfIt) {
+  const TemporaryFolder parent;
+  save(parent / "x");
+  remove_folder_atomically(parent / "x");
+  remove_folder_atomically(parent / "x");
+  EXPECT_TRUE(names_in(parent.path()).empty());
+}
+
+TEST(RemoveLeftovers, KeepsFinishedFolders) {
+  const TemporaryFolder parent;
+  for (const char* name : {"checkpoint-1", "checkpoint-2.tmp-1-2", "checkpoint-3.del-1-2"})
+    fs::create_directory(parent / name);
+  write_file_atomically(parent / "notes.tmp-x", "a file");
+  remove_leftovers(parent.path());
+  EXPECT_EQ(names_in(parent.path()), (std::vector<std::string>{"checkpoint-1", "notes.tmp-x"}));
+}
+
+}  // namespace
+}  // namespace elenchus

@@ -1,0 +1,6 @@
+#include "base/json_fuzz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+  elenchus::check_json_reader(bytes, size);
+  return 0;
+}
