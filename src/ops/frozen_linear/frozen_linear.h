@@ -40,4 +40,10 @@ void frozen_linear_backward(Stream&, Arena& scratch, Tensor dx, ConstTensor dy,
 void lora_b_backward(Stream&, Arena& scratch, Tensor dxa, std::span<const Tensor> db,
                      ConstTensor dy, ConstTensor xa, std::span<const LinearPart> parts);
 
+namespace cuda {
+decltype(ops::frozen_linear_forward) frozen_linear_forward;
+decltype(ops::frozen_linear_backward) frozen_linear_backward;
+decltype(ops::lora_b_backward) lora_b_backward;
+}  // namespace cuda
+
 }  // namespace elenchus::ops
