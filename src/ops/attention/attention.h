@@ -42,6 +42,15 @@ void attention_cached(Stream&, Arena& scratch, Tensor out, ConstTensor qkv, Tens
                       Tensor values, const Sequences& sequences, ConstTensor lengths,
                       std::span<const std::int32_t> host_lengths, const AttentionShape& shape);
 
+/// What attention_backward takes from its scratch arena, on a dry stream too: the shares of each
+/// query head in dkeys and dvalues on the CPU, rowsum(dout * out) on CUDA.
+struct AttentionBackwardScratch {
+  AttentionBackwardScratch(const Stream& stream, Arena& scratch, std::int64_t rows,
+                           const AttentionShape& shape);
+  Tensor head_shares;  ///< f32 [N, 2 H padded(D)], empty on CUDA
+  Tensor delta;        ///< f32 [N, H], empty on the CPU
+};
+
 namespace cuda {  // in attention.cu; the same signatures by construction
 decltype(ops::attention_forward) attention_forward;
 decltype(ops::attention_backward) attention_backward;
