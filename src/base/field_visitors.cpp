@@ -99,6 +99,13 @@ void throw_wrong_value(const ConfigNode& node, std::string_view key, std::string
                       "; expected ", expected));
 }
 
+std::string one_line(const Json& value) {
+  if (value.is_string() && !value.as_string("").empty()) return value.as_string("");
+  if (value.is_object() && value.as_object("").empty()) return "{}";
+  std::string list = to_yaml(Json::Array{value});  // "[VALUE]\n"
+  return list.substr(1, list.size() - 3);
+}
+
 void read_value(const ConfigNode& node, std::string_view key, bool& value) {
   if (!node.is_scalar() || !is_yaml_boolean(node.text, &value)) {
     throw_wrong_value(node, key, "true or false");

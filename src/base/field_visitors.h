@@ -22,7 +22,7 @@ struct FieldInfo {
   std::string name;
   std::string help;
   std::vector<std::string> aliases;
-  std::string default_text;  ///< as YAML on one line
+  std::string default_text;  ///< on one line
 };
 
 /// Renames the keys of a map from aliases to their fields' names. `path` is the map's own key (""
@@ -137,6 +137,9 @@ Json fields_to_json(const T& config) {
   return writer.take();
 }
 
+/// A default for --help: text as it is, anything else as YAML.
+std::string one_line(const Json& value);
+
 /// Visitor: what --help says.
 class FieldLister {
  public:
@@ -147,8 +150,7 @@ class FieldLister {
     if constexpr (HasFields<T>) {
       info.default_text = "a section";
     } else {
-      info.default_text = to_yaml(Json(Json::Array{write_value(value)}));
-      info.default_text = info.default_text.substr(1, info.default_text.size() - 3);
+      info.default_text = one_line(write_value(value));
     }
     result_.push_back(std::move(info));
   }

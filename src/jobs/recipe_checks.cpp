@@ -1,0 +1,250 @@
+#include "jobs/recipe_checks.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/field_visitors.h"
+#include "base/file.h"
+
+namespace elenchus {
+namespace {
+
+bool is_whole(double value) { return value == std::floor(value); }
+
+/// A number of steps, or a share of all steps.
+bool is_step_count(double value) { return value > 0 && (value < 1 || is_whole(value)); }
+
+bool is_device(std::string_view text) {
+  if (text == "auto" || text == "cpu" || text == "cuda") return true;
+  constexpr std::string_view kPrefix = "cuda:";
+  if (!text.starts_with(kPrefix)) return false;
+  text.remove_prefix(kPrefix.size());
+  return !text.empty() && text.size() <= 3 &&
+         std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+/// "4GiB", "500 MB", "1e9".
+bool is_memory_size(std::string_view text) {
+  double number;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || !std::isfinite(number) || number < 0) return false;
+  std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  while (unit.starts_with(' ')) unit.remove_prefix(1);
+  constexpr std::string_view kUnits[] = {"",   "B",   "KB",  "MB",  "GB",
+                                         "TB", "KiB", "MiB", "GiB", "TiB"};
+  return std::ranges::find(kUnits, unit) != std::end(kUnits);
+}
+
+bool is_positive_number(std::string_view text) {
+  double number;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() && std::isfinite(number) &&
+         number > 0;
+}
+
+class Checker {
+ public:
+  Checker(const Recipe& recipe, const ConfigNode& tree) : recipe_(recipe), tree_(tree) {}
+
+  void model() const;
+  void quantization() const;
+  void lora() const;
+  void data() const;
+  void optimization() const;
+  void schedule_of_events() const;
+  void best_model() const;
+  void metrics() const;
+
+ private:
+  /// `key` is "section.key".
+  void require(bool ok, std::string_view key, std::string_view expected) const {
+    if (ok) return;
+    const std::size_t dot = key.find('.');
+    const ConfigNode* const section = tree_.find(key.substr(0, dot));
+    const ConfigNode* const node =
+        section && dot != key.npos ? section->find(key.substr(dot + 1)) : section;
+    const std::string place = printable(recipe_.file.native(), 512);
+    throw_wrong_value(node ? *node : ConfigNode{.place = place}, key, expected);
+  }
+  void require_between(double value, double low, double high, std::string_view key) const {
+    require(value >= low && value <= high, key, cat("a number from ", low, " to ", high));
+  }
+
+  const Recipe& recipe_;
+  const ConfigNode& tree_;
+};
+
+void Checker::model() const {
+  const ModelConfig& model = recipe_.model;
+  require(!model.model_name_or_path.empty(), "model.model_name_or_path",
+          "a Hugging Face folder or a GGUF file");
+  if (model.task_type == TaskType::SEQ_CLS) refuse_classification();
+  require_between(model.num_labels, 1, 65536, "model.num_labels");
+  require(is_device(model.device), "model.device", "auto, cpu, cuda or cuda:N");
+  constexpr std::string_view kMaps[] = {"auto", "balanced", "balanced_low_0", "sequential", "none"};
+  const bool map_known = std::ranges::find(kMaps, model.device_map) != std::end(kMaps) ||
+                         model.device_map.starts_with('{') || is_device(model.device_map);
+  require(map_known, "model.device_map",
+          "auto, balanced, balanced_low_0, sequential, none, or a map {module: device}");
+  for (const auto& [device, size] : model.max_memory) {
+    const bool device_known =
+        device == "cpu" || (device != "auto" && is_device(device)) || is_device("cuda:" + device);
+    require(device_known && is_memory_size(size), "model.max_memory",
+            cat("devices and sizes such as {0: 4GiB, cpu: 24GiB}; found ", printable(device), ": ",
+                printable(size)));
+  }
+  require_between(model.threads, 0, 1024, "model.threads");
+}
+
+void Checker::quantization() const {
+  const QuantizationConfig& quantization = recipe_.quantization;
+  if (!quantization.load_in_4bit) return;
+  require(quantization.bnb_4bit_quant_type == "nf4", "quantization.bnb_4bit_quant_type",
+          "nf4 (the data type that is supported)");
+  require(quantization.bnb_4bit_use_double_quant, "quantization.bnb_4bit_use_double_quant",
+          "true (NF4 with double quantisation is what is supported), or load_in_4bit: false");
+  require(quantization.bnb_4bit_quant_storage == "uint8", "quantization.bnb_4bit_quant_storage",
+          "uint8 (the storage that is supported; it does not change any value)");
+}
+
+void Checker::lora() const {
+  const LoraConfig& lora = recipe_.lora;
+  require_between(lora.r, 1, 4096, "lora.r");
+  require(lora.lora_alpha > 0 && lora.lora_alpha <= 1e6, "lora.lora_alpha",
+          "a number above 0 and at most 1000000");
+  require(lora.lora_dropout >= 0 && lora.lora_dropout < 1, "lora.lora_dropout",
+          "a number from 0 to below 1");
+  require(lora.bias == LoraBias::none, "lora.bias", "none (training biases is not supported)");
+  require(lora.modules_to_save.empty(), "lora.modules_to_save",
+          "an empty list (training whole modules is not supported)");
+  const bool has_targets = !lora.target_modules.empty() &&
+                           std::ranges::none_of(lora.target_modules, &std::string::empty);
+  require(has_targets, "lora.target_modules",
+          "a list of modules, all-linear, or a regular expression");
+}
+
+void Checker::data() const {
+  const DataConfig& data = recipe_.data;
+  const bool has_files =
+      !data.train_file.empty() && std::ranges::none_of(data.train_file, &std::string::empty);
+  require(has_files, "data.train_file", "a file of rows, or a list of files");
+  require(std::ranges::none_of(data.eval_file, &std::string::empty), "data.eval_file",
+          "a file of rows, a list of files, or null");
+  require(data.train_fraction > 0 && data.train_fraction <= 1, "data.train_fraction",
+          "a number above 0 and at most 1");
+  require_between(data.max_eval_samples.value_or(1), 1, 1e9, "data.max_eval_samples");
+  require_between(data.max_length, 2, 1 << 20, "data.max_length");
+  require_between(data.pad_to_multiple_of.value_or(1), 1, 65536, "data.pad_to_multiple_of");
+  require_between(data.bad_rows_limit, 0, 1, "data.bad_rows_limit");
+  require(data.data_seed.value_or(0) >= 0, "data.data_seed", "a whole number, 0 or above");
+}
+
+void Checker::optimization() const {
+  const TrainingConfig& training = recipe_.training;
+  require(!training.output_dir.empty(), "training.output_dir", "a folder");
+  require(training.max_steps == -1 || training.max_steps >= 1, "training.max_steps",
+          "-1 (by epochs), or at least 1");
+  require(training.num_train_epochs > 0 && training.num_train_epochs <= 1e6,
+          "training.num_train_epochs", "a number above 0 and at most 1000000");
+  require_between(training.per_device_train_batch_size, 1, 65536,
+                  "training.per_device_train_batch_size");
+  require_between(training.per_device_eval_batch_size, 1, 65536,
+                  "training.per_device_eval_batch_size");
+  require_between(training.gradient_accumulation_steps, 1, 1e6,
+                  "training.gradient_accumulation_steps");
+  require_between(training.learning_rate, 0, 1000, "training.learning_rate");
+  require_between(training.weight_decay, 0, 1000, "training.weight_decay");
+  constexpr std::string_view kBeta = "a number from 0 to below 1";
+  require(training.adam_beta1 >= 0 && training.adam_beta1 < 1, "training.adam_beta1", kBeta);
+  require(training.adam_beta2 >= 0 && training.adam_beta2 < 1, "training.adam_beta2", kBeta);
+  require(training.adam_epsilon > 0 && training.adam_epsilon <= 1, "training.adam_epsilon",
+          "a number above 0 and at most 1");
+  require_between(training.max_grad_norm, 0, 1e9, "training.max_grad_norm");
+  const bool warmup_ok = training.warmup_steps == 0 || is_step_count(training.warmup_steps);
+  require(warmup_ok, "training.warmup_steps",
+          "a whole number of steps, or a share of all steps below 1");
+  require_between(training.warmup_ratio, 0, 1, "training.warmup_ratio");
+  require(!(training.fp16 && training.bf16), "training.fp16",
+          "only one of training.fp16 and training.bf16 to be true");
+  require(training.label_smoothing_factor >= 0 && training.label_smoothing_factor < 1,
+          "training.label_smoothing_factor", "a number from 0 to below 1");
+  require(training.neftune_noise_alpha == 0, "training.neftune_noise_alpha",
+          "0 (noise on embeddings is not supported)");
+  require(training.seed >= 0, "training.seed", "a whole number, 0 or above");
+  const std::vector<std::string>& weights = training.class_weights;
+  const bool balanced = weights.size() == 1 && weights[0] == "balanced";
+  require(balanced || std::ranges::all_of(weights, is_positive_number), "training.class_weights",
+          "a list of numbers above 0, or balanced");
+  require_between(training.sample_max_new_tokens, 1, 65536, "training.sample_max_new_tokens");
+}
+
+void Checker::schedule_of_events() const {
+  const TrainingConfig& training = recipe_.training;
+  constexpr std::string_view kSteps = "a whole number of steps, or a share of all steps below 1";
+  require(training.eval_strategy != Strategy::best, "training.eval_strategy", "no, steps or epoch");
+  require(training.logging_strategy != Strategy::best, "training.logging_strategy",
+          "no, steps or epoch");
+  require(is_step_count(training.eval_steps.value_or(1)), "training.eval_steps", kSteps);
+  require(is_step_count(training.save_steps), "training.save_steps", kSteps);
+  require(is_step_count(training.logging_steps), "training.logging_steps", kSteps);
+  require_between(training.eval_delay, 0, 1e12, "training.eval_delay");
+  require_between(training.save_total_limit.value_or(1), 1, 1e9, "training.save_total_limit");
+  require_between(training.early_stopping_patience.value_or(1), 1, 1e9,
+                  "training.early_stopping_patience");
+  require_between(training.early_stopping_threshold, 0, 1e9, "training.early_stopping_threshold");
+}
+
+void Checker::best_model() const {
+  const TrainingConfig& training = recipe_.training;
+  const bool evaluates = training.eval_strategy != Strategy::no;
+  constexpr std::string_view kNeedsEvaluation =
+      "training.eval_strategy: steps or epoch beside it, so that there is a metric";
+  require(evaluates || !training.load_best_model_at_end, "training.load_best_model_at_end",
+          kNeedsEvaluation);
+  require(evaluates || !training.early_stopping_patience, "training.early_stopping_patience",
+          kNeedsEvaluation);
+  require(evaluates || training.save_strategy != Strategy::best, "training.save_strategy",
+          kNeedsEvaluation);
+  std::string_view wanted = training.metric_for_best_model;
+  if (wanted.starts_with("eval_")) wanted.remove_prefix(5);
+  std::vector<std::string_view> known = {"loss", "perplexity", "mean_token_accuracy"};
+  for (const Json& metric : recipe_.metrics.as_array("metrics")) {
+    const auto& [kind, settings] = metric.as_object("metrics").front();
+    const Json* const name = settings.find("name");
+    known.push_back(name && name->is_string() ? name->as_string("name") : kind);
+  }
+  std::string names;
+  for (const std::string_view name : known) names += cat(names.empty() ? "" : ", ", name);
+  require(std::ranges::find(known, wanted) != known.end(), "training.metric_for_best_model",
+          cat("a metric of this recipe: ", names));
+}
+
+void Checker::metrics() const {
+  for (const Json& metric : recipe_.metrics.as_array("metrics")) {
+    const bool one_key = metric.is_object() && metric.as_object("metrics").size() == 1;
+    require(one_key, "metrics", "a list of {KIND: {name: ..., ...}}");
+  }
+}
+
+}  // namespace
+
+void refuse_classification() {
+  throw UserError(
+      "model.task_type: SEQ_CLS: classification is not in this build; expected CAUSAL_LM");
+}
+
+void check_recipe(const Recipe& recipe, const ConfigNode& tree) {
+  const Checker checker(recipe, tree);
+  checker.model();
+  checker.quantization();
+  checker.lora();
+  checker.data();
+  checker.optimization();
+  checker.schedule_of_events();
+  checker.metrics();
+  checker.best_model();
+}
+
+}  // namespace elenchus
