@@ -9,17 +9,12 @@
 #include <vector>
 
 #include "data/packed_batch.h"
+#include "metrics/combined.h"
 #include "metrics/metric.h"
 #include "models/language_model.h"
 #include "text/tokenizer.h"
 
 namespace elenchus {
-
-/// A weighted sum of other metrics: sum_i weight_i * value_i. eval_loss enters as exp(-eval_loss).
-struct CombinedMetric {
-  std::string name;
-  std::vector<std::pair<std::string, double>> weights;
-};
 
 /// Replies to the given rows of the evaluation set (PackedBatch::rows), one for each, in order.
 using GenerateReplies = std::function<std::vector<std::string>(std::span<const std::int64_t> rows)>;
