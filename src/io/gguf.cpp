@@ -1,13 +1,13 @@
 #include "io/gguf.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
-#include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "io/gguf_reader.h"
 
 namespace elenchus {
 namespace {
@@ -17,29 +17,9 @@ constexpr std::uint64_t kMaxTensors = 1'000'000;
 constexpr std::uint64_t kSmallestKey =
     14;  // name length, name of one byte, type, value of one byte
 constexpr std::uint64_t kSmallestTensor = 25;  // name length, name, rank, type, offset
-constexpr std::uint64_t kMaxNameBytes = 65'535;
-constexpr std::uint64_t kMaxStringBytes = 1 << 26;
-constexpr std::uint64_t kMaxArray = 1 << 25;
 constexpr std::uint64_t kMaxAlignment = 1 << 20;
 constexpr std::uint32_t kMaxRank = 4;
 constexpr std::uint64_t kMaxRead = std::numeric_limits<std::int64_t>::max();
-
-// The numbers of GGUF's value types.
-enum class ValueType : std::uint32_t {
-  u8,
-  i8,
-  u16,
-  i16,
-  u32,
-  i32,
-  f32,
-  boolean,
-  string,
-  array,
-  u64,
-  i64,
-  f64
-};
 
 std::optional<StoredType> stored_type(std::uint32_t number) {
   switch (number) {
@@ -86,202 +66,14 @@ std::optional<StoredType> stored_type(std::uint32_t number) {
   }
 }
 
-/// Bytes of one value in a file; for a string its length field alone. 0 for what no array may hold.
-std::uint64_t least_bytes(ValueType type) {
-  switch (type) {
-    case ValueType::u8:
-    case ValueType::i8:
-    case ValueType::boolean:
-      return 1;
-    case ValueType::u16:
-    case ValueType::i16:
-      return 2;
-    case ValueType::u32:
-    case ValueType::i32:
-    case ValueType::f32:
-      return 4;
-    case ValueType::u64:
-    case ValueType::i64:
-    case ValueType::f64:
-    case ValueType::string:
-      return 8;
-    case ValueType::array:
-      return 0;
-  }
-  return 0;
-}
-
 }  // namespace
-
-/// Reads the header front to back through a buffer, and never past the end of the file.
-class GgufFile::Reader {
- public:
-  explicit Reader(const ByteSource& bytes) : bytes_(bytes) {}
-
-  std::uint64_t position() const { return start_ + used_; }
-  std::uint64_t left() const { return bytes_.size() - position(); }
-
-  [[noreturn]] void fail(const std::string& what) const { fail_at(position(), what); }
-  [[noreturn]] void fail_at(std::uint64_t position, const std::string& what) const {
-    throw InputError(cat(bytes_.description(), ": at byte ", position, ": ", what));
-  }
-
-  template <class T>
-  T number() {
-    T value;
-    take(std::as_writable_bytes(std::span(&value, 1)));
-    return value;
-  }
-  std::string string() {
-    const std::uint64_t at = position();
-    const auto length = number<std::uint64_t>();
-    const std::uint64_t most = std::min(kMaxStringBytes, left());
-    if (length > most)
-      fail_at(at, cat("found a string of ", length, " bytes, expected at most ", most));
-    std::string text(length, '\0');
-    take(std::as_writable_bytes(std::span(text)));
-    return text;
-  }
-  std::string name() {
-    const std::uint64_t at = position();
-    std::string text = string();
-    if (text.empty() || text.size() > kMaxNameBytes)
-      fail_at(at, cat("found a name of ", text.size(), " bytes, expected 1 to ", kMaxNameBytes));
-    if (find_invalid_utf8(text)) fail_at(at, "found a name that is no valid UTF-8");
-    return text;
-  }
-  GgufValue value();
-
- private:
-  static constexpr std::size_t kBuffer = 1 << 18;
-
-  void take(std::span<std::byte> out) {
-    if (out.size() > left())
-      fail(cat("found the end of the file, expected ", out.size(), " more bytes"));
-    while (!out.empty()) {
-      if (used_ == buffer_.size()) {
-        start_ += used_;
-        used_ = 0;
-        buffer_.resize(std::min<std::uint64_t>(kBuffer, bytes_.size() - start_));
-        bytes_.read(start_, buffer_);
-      }
-      const std::size_t count = std::min(out.size(), buffer_.size() - used_);
-      std::memcpy(out.data(), buffer_.data() + used_, count);
-      used_ += count;
-      out = out.subspan(count);
-    }
-  }
-  ValueType value_type() {
-    const std::uint64_t at = position();
-    const auto number_of_type = number<std::uint32_t>();
-    if (number_of_type > std::uint32_t(ValueType::f64))
-      fail_at(at, cat("found the value type ", number_of_type, ", expected 0 to 12"));
-    return ValueType(number_of_type);
-  }
-  bool boolean() {
-    const auto byte = number<std::uint8_t>();
-    if (byte > 1) fail_at(position() - 1, cat("found ", int{byte}, ", expected a boolean, 0 or 1"));
-    return byte == 1;
-  }
-  GgufValue scalar(ValueType type);
-  std::int64_t integer(ValueType type);
-  GgufValue array();
-
-  const ByteSource& bytes_;
-  std::vector<std::byte> buffer_;
-  std::uint64_t start_ = 0;  // where the buffer begins in the file
-  std::size_t used_ = 0;
-};
-
-GgufValue GgufFile::Reader::value() {
-  const ValueType type = value_type();
-  return type == ValueType::array ? array() : scalar(type);
-}
-
-GgufValue GgufFile::Reader::scalar(ValueType type) {
-  switch (type) {
-    case ValueType::f32:
-      return double(number<float>());
-    case ValueType::f64:
-      return number<double>();
-    case ValueType::boolean:
-      return boolean();
-    case ValueType::string:
-      return string();
-    case ValueType::u64:
-      return number<std::uint64_t>();
-    default:
-      return integer(type);
-  }
-}
-
-std::int64_t GgufFile::Reader::integer(ValueType type) {
-  switch (type) {
-    case ValueType::u8:
-      return number<std::uint8_t>();
-    case ValueType::i8:
-      return number<std::int8_t>();
-    case ValueType::u16:
-      return number<std::uint16_t>();
-    case ValueType::i16:
-      return number<std::int16_t>();
-    case ValueType::u32:
-      return number<std::uint32_t>();
-    case ValueType::i32:
-      return number<std::int32_t>();
-    case ValueType::i64:
-      return number<std::int64_t>();
-    case ValueType::boolean:
-      return boolean();
-    case ValueType::u64: {
-      const auto wide = number<std::uint64_t>();
-      if (wide > kMaxRead)
-        fail_at(position() - 8, cat("found ", wide, ", expected at most 2^63 - 1"));
-      return std::int64_t(wide);
-    }
-    default:
-      break;
-  }
-  fail("found a value that is no integer");
-}
-
-GgufValue GgufFile::Reader::array() {
-  const std::uint64_t at = position();
-  const ValueType type = value_type();
-  if (type == ValueType::array)
-    fail_at(at, "found an array of arrays, expected an array of plain values");
-  const auto count = number<std::uint64_t>();
-  const std::uint64_t most = std::min(kMaxArray, left() / least_bytes(type));
-  if (count > most)
-    fail_at(at, cat("found an array of ", count, " values, expected at most ", most));
-  if (type == ValueType::string) {
-    std::vector<std::string> strings;
-    // A hostile count could ask for four times the bytes that are left.
-    strings.reserve(std::min<std::uint64_t>(count, 1 << 20));
-    for (std::uint64_t i = 0; i < count; ++i) strings.push_back(string());
-    return strings;
-  }
-  if (type == ValueType::f32) {
-    std::vector<float> numbers(count);
-    take(std::as_writable_bytes(std::span(numbers)));
-    return numbers;
-  }
-  if (type == ValueType::f64) {
-    std::vector<float> numbers;
-    for (std::uint64_t i = 0; i < count; ++i) numbers.push_back(float(number<double>()));
-    return numbers;
-  }
-  std::vector<std::int64_t> integers;
-  for (std::uint64_t i = 0; i < count; ++i) integers.push_back(integer(type));
-  return integers;
-}
 
 GgufFile::GgufFile(const std::filesystem::path& path) : GgufFile(open_bytes(path)) {}
 
 GgufFile::GgufFile(std::unique_ptr<ByteSource> bytes) : bytes_(std::move(bytes)) { read_header(); }
 
 void GgufFile::read_header() {
-  Reader reader(*bytes_);
+  GgufReader reader(*bytes_);
   const auto magic = reader.number<std::array<char, 4>>();
   if (std::string_view(magic.data(), 4) != "GGUF")
     reader.fail_at(0, cat("found '", printable({magic.data(), 4}), "', expected 'GGUF'"));
@@ -301,7 +93,7 @@ void GgufFile::read_header() {
   place_tensors(reader.position());
 }
 
-void GgufFile::read_metadata(Reader& reader, std::uint64_t count) {
+void GgufFile::read_metadata(GgufReader& reader, std::uint64_t count) {
   metadata_.reserve(count);  // by_name keys point into it
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::uint64_t at = reader.position();
@@ -313,7 +105,7 @@ void GgufFile::read_metadata(Reader& reader, std::uint64_t count) {
   }
 }
 
-void GgufFile::read_tensors(Reader& reader, std::uint64_t count) {
+void GgufFile::read_tensors(GgufReader& reader, std::uint64_t count) {
   entries_.reserve(count);
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::uint64_t at = reader.position();
@@ -344,10 +136,12 @@ void GgufFile::read_tensors(Reader& reader, std::uint64_t count) {
     if (row % info.block_elements != 0)
       reader.fail(cat(what, "found rows of ", row, " elements, expected a multiple of ",
                       info.block_elements, " for ", info.name));
+    // An extent of 0 must not hide that the product of the others wraps.
     std::int64_t elements = 1, bytes = 0;
     for (const std::int64_t extent : entry.shape)
-      if (__builtin_mul_overflow(elements, extent, &elements))
+      if (__builtin_mul_overflow(elements, std::max<std::int64_t>(extent, 1), &elements))
         reader.fail(what + "found extents whose product exceeds 2^63");
+    elements = entry.elements();
     if (__builtin_mul_overflow(elements / info.block_elements, info.block_bytes, &bytes))
       reader.fail(what + "found a size that exceeds 2^63 bytes");
     entry.bytes = std::uint64_t(bytes);

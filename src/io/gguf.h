@@ -22,6 +22,8 @@ using GgufValue =
     std::variant<bool, std::int64_t, std::uint64_t, double, std::string, std::vector<std::string>,
                  std::vector<float>, std::vector<std::int64_t>>;
 
+class GgufReader;
+
 /// One GGUF file, its header checked whole before anything else is read.
 class GgufFile : public TensorSource {
  public:
@@ -54,10 +56,9 @@ class GgufFile : public TensorSource {
       std::string_view key) const;  ///< any integer type
 
  private:
-  class Reader;
   void read_header();
-  void read_metadata(Reader& reader, std::uint64_t count);
-  void read_tensors(Reader& reader, std::uint64_t count);
+  void read_metadata(GgufReader& reader, std::uint64_t count);
+  void read_tensors(GgufReader& reader, std::uint64_t count);
   void place_tensors(std::uint64_t header_end);
   const GgufValue* value_of(std::string_view key) const;
   template <class T>
