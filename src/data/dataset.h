@@ -40,7 +40,7 @@ struct DataFile {
 struct Dataset {
   std::vector<TokenizedRow> train;  ///< in file order
   std::vector<TokenizedRow> eval;   ///< in the order of the permutation, or of eval_file
-  /// The conversation of each row of `eval`: replies are generated from all but its last answer.
+  /// The conversation of each row of `eval`: RowRenderer::reply_task() says what to reply to.
   std::vector<Conversation> eval_conversations;
   RowCounts train_counts, eval_counts;
   BadRowCounts bad;
@@ -52,14 +52,6 @@ struct Dataset {
 /// rows (all of them are counted, the first named), rows longer than max_length with truncation:
 /// error, or no row to train on.
 Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std::uint64_t seed);
-
-/// The last answer of a conversation and what comes before it.
-struct ReplyTask {
-  std::vector<Message> prompt;
-  std::string reference;
-};
-/// Of a chat: all messages before its last assistant turn, and that turn.
-ReplyTask reply_task(const Conversation& conversation);
 
 /// One paragraph for the log: rows kept, dropped, cut and skipped, and why.
 std::string describe(const Dataset& dataset, const DataConfig& config);

@@ -13,6 +13,7 @@ namespace elenchus {
 /// One conversation or text as tokens.
 struct TokenizedRow {
   std::int64_t number = 0;  ///< row in its file, from 0
+  int file = 0;             ///< index into the list of files
   std::vector<TokenId> ids;
   std::vector<std::uint8_t>
       trained;              ///< 1: this token is a target (predicted from the one before it)

@@ -19,11 +19,12 @@ struct RenderRules {
   const Tokenizer& tokenizer;
   const ChatTemplate* chat_template = nullptr;  ///< null: the model has none
   std::optional<TokenId> eos;                   ///< put at the end of plain texts
-  /// Put before a chat that does not begin with it. None: a chat begins as its template writes it,
-  /// as transformers' apply_chat_template has it.
-  std::optional<TokenId> bos;
-  std::vector<TokenId>
-      end_of_turn;  ///< ids that end a turn, besides eos: <end_of_turn>, <|im_end|>
+  std::optional<TokenId> bos;  ///< the tokenizer's first token of a text, if it has one
+  /// Whether a chat that does not begin with `bos` gets it. False: it begins as its template writes
+  /// it, as transformers' apply_chat_template has it.
+  bool add_bos = false;
+  /// Ids that end a turn, besides eos: <end_of_turn>, <|im_end|>. Special tokens always do.
+  std::vector<TokenId> end_of_turn;
   bool assistant_only_loss = true;
   SystemRole system_role = SystemRole::error;
   std::int64_t now_seconds = 0;  ///< what the template's clock shows
@@ -33,6 +34,13 @@ struct RenderRules {
 struct PromptTokens {
   std::string text;
   std::vector<TokenId> ids;
+};
+
+/// What a reply is generated from, and what it is compared with.
+struct ReplyTask {
+  std::vector<Message> messages;  ///< all before the last answer; empty for plain text
+  PromptTokens prompt;            ///< no ids where there is nothing to reply to
+  std::string reference;          ///< the last answer, or the plain text
 };
 
 /// A conversation's text with the byte ranges that are trained on.
@@ -55,17 +63,23 @@ class RowRenderer {
   /// The tokens before the reply to `messages`: the chat with add_generation_prompt. InputError as
   /// render().
   PromptTokens prompt(std::span<const Message> messages) const;
+  /// The reply that a conversation's last answer is an example of. InputError as render().
+  ReplyTask reply_task(const Conversation& conversation) const;
   const RenderRules& rules() const { return rules_; }
 
  private:
   TokenizedRow render_plain(const Conversation& conversation) const;
   TokenizedRow render_chat(const Conversation& conversation) const;
   RenderedChat apply(std::span<const Message> messages, bool add_generation_prompt) const;
-  RenderedChat apply_template(std::span<const Message> messages, bool add_generation_prompt) const;
-  std::vector<TokenId> encode_chat(const RenderedChat& chat,
-                                   std::vector<std::size_t>* offsets) const;
-  TextRange trained_range(const Conversation& conversation, std::size_t turn,
-                          const std::string& text) const;
+  std::vector<Message> accepted_messages(const Conversation& conversation,
+                                         RenderedChat& chat) const;
+  TextRange trained_range(std::span<const Message> messages, std::size_t turn,
+                          const RenderedChat& chat) const;
+  std::size_t end_of_turn(std::span<const Message> messages, std::size_t turn, std::size_t begin,
+                          const RenderedChat& chat) const;
+  Encoding encode_chat(const RenderedChat& chat) const;
+  Encoding encode_plain(const std::string& text) const;
+  void check_turn_end(const TokenizedRow& row, const Encoding& encoding, TextRange turn) const;
   bool ends_turn(TokenId id) const;
 
   RenderRules rules_;

@@ -11,7 +11,7 @@
 namespace elenchus {
 
 /// Most turns of one conversation.
-inline constexpr std::size_t kMostTurns = 4096;
+inline constexpr std::size_t kMostTurns = 1024;
 
 /// RowError row_not_object unless the row is an object.
 void expect_object(const Json& row);

@@ -1,0 +1,47 @@
+#include "data/bad_rows.h"
+
+#include "base/file.h"
+
+namespace elenchus {
+namespace {
+
+constexpr std::size_t kNamedRows = 20;
+
+}  // namespace
+
+std::string place_text(std::span<const DataFile> files, const RowPlace& place) {
+  return cat(printable(files[std::size_t(place.file)].path, 512), ": row ", place.number + 1,
+             " (line ", place.line, ")");
+}
+
+void add_bad_row(BadRowCounts& bad, std::span<const DataFile> files, const RowPlace& place,
+                 const RowError& error) {
+  ++bad.rows;
+  ++bad.by_code[error.code];
+  if (bad.first.size() < kNamedRows)
+    bad.first.push_back(cat(place_text(files, place), ": ", error.what(), " [", error.code, "]"));
+}
+
+std::string counts_text(const BadRowCounts& bad) {
+  std::string out;
+  for (const auto& [code, rows] : bad.by_code) out += cat(out.empty() ? "" : ", ", code, " ", rows);
+  return out;
+}
+
+void check_bad_rows(const BadRowCounts& bad, std::int64_t all_rows, const DataConfig& config) {
+  if (bad.rows == 0) return;
+  const bool skip = config.bad_rows == BadRows::skip;
+  if (skip && double(bad.rows) <= config.bad_rows_limit * double(all_rows)) return;
+  std::string text = bad.first.front();
+  for (std::size_t i = 1; i < bad.first.size(); ++i) text += "\n" + bad.first[i];
+  if (bad.rows > std::int64_t(bad.first.size()))
+    text += cat("\nand ", bad.rows - std::int64_t(bad.first.size()), " more");
+  text += cat("\n", bad.rows, " of ", all_rows, " rows cannot be used (", counts_text(bad), "). ");
+  text += skip ? cat("That is more than data.bad_rows_limit: ", config.bad_rows_limit,
+                     " allows; correct the rows or raise the limit")
+               : cat("Correct them, or set data.bad_rows: skip to leave out up to ",
+                     100 * config.bad_rows_limit, " % of the rows");
+  throw InputError(text);
+}
+
+}  // namespace elenchus

@@ -1,0 +1,206 @@
+#include "data/dataset.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "data/bad_rows.h"
+#include "data/batch_source.h"
+#include "data/formats/format.h"
+#include "data/row_reader.h"
+
+namespace elenchus {
+namespace {
+
+/// Fills a Dataset step by step.
+class Loader {
+ public:
+  Loader(const DataConfig& config, const RowRenderer& renderer)
+      : config_(config),
+        renderer_(renderer),
+        columns_{config.text_column, config.text_template},
+        format_(find_data_format(config.format)) {}
+
+  std::vector<Conversation> read_files(std::span<const std::string> paths);
+  /// Rows by conversation, at most `limit` of them; those kept are moved into `kept` if given.
+  std::vector<TokenizedRow> render_rows(std::vector<Conversation>& conversations,
+                                        std::optional<std::int64_t> limit, RowCounts& counts,
+                                        std::vector<Conversation>* kept);
+  void check_bad() const { check_bad_rows(data_.bad, rows_read_, config_); }
+  Dataset& data() { return data_; }
+
+ private:
+  void read_file(const std::string& path, std::vector<Conversation>& out);
+  bool fit(TokenizedRow& row, const Conversation& conversation, RowCounts& counts) const;
+
+  const DataConfig& config_;
+  const RowRenderer& renderer_;
+  RowColumns columns_;
+  const DataFormat* format_;
+  std::int64_t rows_read_ = 0;
+  Dataset data_;
+};
+
+std::vector<Conversation> Loader::read_files(std::span<const std::string> paths) {
+  std::vector<Conversation> out;
+  for (const std::string& path : paths) read_file(path, out);
+  return out;
+}
+
+void Loader::read_file(const std::string& path, std::vector<Conversation>& out) {
+  RowReader reader(path);
+  const int file = int(data_.files.size());
+  data_.files.push_back({.path = path, .sha256 = {}, .format = {}, .rows = 0});
+  const DataFormat* format = format_;
+  for (;;) {
+    const std::int64_t before = reader.place().number;
+    try {
+      const std::optional<RawRow> raw = reader.next();
+      if (!raw) break;
+      const Json row = parse_row(*raw);
+      if (!format) format = &recognise_format(row, columns_);
+      Conversation conversation = format->parse(row, columns_);
+      conversation.place = reader.place();
+      conversation.place.file = file;
+      out.push_back(std::move(conversation));
+    } catch (const RowError& error) {
+      RowPlace place = reader.place();
+      place.file = file;
+      expect(data_.files.back().rows == 0 || place.number > before, "a row is read once");
+      add_bad_row(data_.bad, data_.files, place, error);
+    }
+    ++rows_read_;
+    ++data_.files.back().rows;
+  }
+  DataFile& entry = data_.files.back();
+  entry.sha256 = reader.sha256();
+  if (format) entry.format = format->name;
+  if (entry.rows == 0)
+    throw InputError(cat(printable(path, 512), ": holds no rows, expected at least one"));
+}
+
+bool Loader::fit(TokenizedRow& row, const Conversation& conversation, RowCounts& counts) const {
+  const auto length = std::int64_t(row.ids.size());
+  counts.longest = std::max(counts.longest, length);
+  if (length > config_.max_length) {
+    if (config_.truncation == Truncation::error)
+      throw InputError(cat(place_text(data_.files, conversation.place), ": has ", length,
+                           " tokens, data.max_length is ", config_.max_length,
+                           "; raise it, or set data.truncation to drop or truncate"));
+    if (config_.truncation == Truncation::drop) {
+      ++counts.too_long;
+      return false;
+    }
+    row.ids.resize(std::size_t(config_.max_length));
+    row.trained.resize(std::size_t(config_.max_length));
+    ++counts.truncated;
+  }
+  // Nothing comes before the first token, so it cannot be predicted.
+  if (!row.trained.empty()) row.trained.front() = 0;
+  if (row.trained_count() > 0) return true;
+  if (length > config_.max_length) --counts.truncated;
+  ++counts.nothing_to_train;
+  return false;
+}
+
+std::vector<TokenizedRow> Loader::render_rows(std::vector<Conversation>& conversations,
+                                              std::optional<std::int64_t> limit, RowCounts& counts,
+                                              std::vector<Conversation>* kept) {
+  std::vector<TokenizedRow> out;
+  for (Conversation& conversation : conversations) {
+    if (limit && counts.kept >= *limit) break;
+    try {
+      TokenizedRow row = renderer_.render(conversation);
+      if (!fit(row, conversation, counts)) continue;
+      ++counts.kept;
+      counts.tokens += std::int64_t(row.ids.size());
+      counts.trained_tokens += row.trained_count();
+      out.push_back(std::move(row));
+      if (kept) kept->push_back(std::move(conversation));
+    } catch (const RowError& error) {
+      add_bad_row(data_.bad, data_.files, conversation.place, error);
+    }
+  }
+  return out;
+}
+
+/// Takes the evaluation part out of `all`; both parts as load_dataset() describes them.
+std::vector<Conversation> split_off(std::vector<Conversation>& all, double train_fraction,
+                                    std::uint64_t seed) {
+  const auto count = std::int64_t(all.size());
+  // A share like 0.29 of 100 is a little less than 29 in binary.
+  const auto train_count =
+      std::clamp<std::int64_t>(std::int64_t(std::floor(double(count) * train_fraction + 1e-9)),
+                               std::min<std::int64_t>(count, 1), count);
+  std::vector<std::int64_t> order =
+      random_permutation(count, {.seed = seed, .use = RandomUse::split});
+  std::sort(order.begin(), order.begin() + train_count);
+  std::vector<Conversation> train, eval;
+  for (std::int64_t i = 0; i < count; ++i)
+    (i < train_count ? train : eval).push_back(std::move(all[std::size_t(order[std::size_t(i)])]));
+  all = std::move(train);
+  return eval;
+}
+
+std::string part_text(std::string_view name, const RowCounts& counts, const DataConfig& config) {
+  std::string out =
+      cat(name, ": ", counts.kept, " rows, ", counts.tokens, " tokens, ", counts.trained_tokens,
+          " of them trained on; the longest row has ", counts.longest, " tokens\n");
+  if (counts.too_long > 0)
+    out += cat("  dropped ", counts.too_long, " rows longer than max_length ", config.max_length,
+               "\n");
+  if (counts.truncated > 0)
+    out += cat("  cut ", counts.truncated, " rows to max_length ", config.max_length, "\n");
+  if (counts.nothing_to_train > 0)
+    out += cat("  dropped ", counts.nothing_to_train,
+               " rows without a token to train on; raise max_length if it cut off the answers\n");
+  return out;
+}
+
+void check_config(const DataConfig& config) {
+  if (config.train_file.empty())
+    throw UserError("data.train_file: missing, expected a file of rows or a list of files");
+  if (config.max_length < 2)
+    throw UserError(cat("data.max_length: found ", config.max_length, ", expected at least 2"));
+  if (!(config.train_fraction > 0 && config.train_fraction <= 1))
+    throw UserError(cat("data.train_fraction: found ", config.train_fraction,
+                        ", expected a share above 0, at most 1"));
+}
+
+}  // namespace
+
+Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std::uint64_t seed) {
+  check_config(config);
+  Loader loader(config, renderer);
+  std::vector<Conversation> train = loader.read_files(config.train_file);
+  std::vector<Conversation> eval = loader.read_files(config.eval_file);
+  loader.check_bad();
+  if (config.eval_file.empty()) {
+    const auto data_seed = config.data_seed ? std::uint64_t(*config.data_seed) : seed;
+    eval = split_off(train, config.train_fraction, data_seed);
+  }
+  Dataset& data = loader.data();
+  data.train = loader.render_rows(train, std::nullopt, data.train_counts, nullptr);
+  std::optional<std::int64_t> limit;
+  if (config.max_eval_samples) limit = *config.max_eval_samples;
+  data.eval = loader.render_rows(eval, limit, data.eval_counts, &data.eval_conversations);
+  loader.check_bad();
+  if (data.train.empty())
+    throw InputError(cat(printable(config.train_file.front(), 512),
+                         ": no row is left to train on\n", describe(data, config)));
+  return std::move(data);
+}
+
+std::string describe(const Dataset& dataset, const DataConfig& config) {
+  std::string out = part_text("train", dataset.train_counts, config);
+  const RowCounts& eval = dataset.eval_counts;
+  if (eval.kept + eval.too_long + eval.nothing_to_train > 0) out += part_text("eval", eval, config);
+  if (dataset.bad.rows > 0)
+    out += cat("skipped ", dataset.bad.rows, " bad rows (", counts_text(dataset.bad),
+               "); the first: ", dataset.bad.first.front(), "\n");
+  return out;
+}
+
+}  // namespace elenchus

@@ -1,0 +1,155 @@
+#include "data/inspect.h"
+
+#include <algorithm>
+
+#include "base/file.h"
+
+namespace elenchus {
+namespace {
+
+constexpr std::string_view kGreen = "\x1b[32m", kBold = "\x1b[1m", kYellow = "\x1b[33m",
+                           kPlain = "\x1b[0m";
+
+class Writer {
+ public:
+  Writer(const RenderRules& rules, const InspectStyle& style) : rules_(rules), style_(style) {}
+  std::string take() { return std::move(out_); }
+  void text(const std::string& text) { out_ += text; }
+  void files(const Dataset& dataset);
+  void histogram(const std::vector<TokenizedRow>& rows, std::int64_t max_length);
+  void row(const TokenizedRow& row, const Dataset& dataset);
+
+ private:
+  void painted(std::string_view colour, std::string_view text);
+  void tokens(const TokenizedRow& row);
+  std::vector<std::string> oddities(const TokenizedRow& row) const;
+
+  const RenderRules& rules_;
+  const InspectStyle& style_;
+  std::string out_;
+};
+
+/// Text with line breaks as they are and other control characters escaped.
+std::string shown(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t line = std::min(text.find('\n'), text.size());
+    out += printable(text.substr(0, line), text.size() + 1);
+    if (line == text.size()) break;
+    out += '\n';
+    text.remove_prefix(line + 1);
+  }
+  return out;
+}
+
+void Writer::painted(std::string_view colour, std::string_view text) {
+  out_ += style_.colour ? cat(colour, text, kPlain) : std::string(text);
+}
+
+void Writer::files(const Dataset& dataset) {
+  for (const DataFile& file : dataset.files)
+    out_ += cat(printable(file.path, 512), ": ", file.rows, " rows, format ", file.format, "\n");
+}
+
+void Writer::histogram(const std::vector<TokenizedRow>& rows, std::int64_t max_length) {
+  constexpr std::int64_t kBars = 10, kWidth = 40;
+  std::int64_t longest = 1;
+  for (const TokenizedRow& row : rows) longest = std::max(longest, std::int64_t(row.ids.size()));
+  const std::int64_t step = (longest + kBars - 1) / kBars;
+  std::vector<std::int64_t> counts(std::size_t(kBars), 0);
+  for (const TokenizedRow& row : rows)
+    ++counts[std::size_t(std::max<std::int64_t>(std::int64_t(row.ids.size()) - 1, 0) / step)];
+  const std::int64_t most = std::max<std::int64_t>(1, *std::ranges::max_element(counts));
+  out_ += cat("tokens of the rows trained on (max_length ", max_length, ")\n");
+  for (std::int64_t bar = 0; bar * step < longest; ++bar) {
+    const std::int64_t count = counts[std::size_t(bar)];
+    const std::string range = cat(bar * step + 1, "-", (bar + 1) * step);
+    out_ += cat(
+        "  ",
+        std::string(std::size_t(std::max<std::int64_t>(0, 13 - std::int64_t(range.size()))), ' '),
+        range, " ", std::string(std::size_t((count * kWidth + most - 1) / most), '#'),
+        count > 0 ? " " : "", count, "\n");
+  }
+}
+
+void Writer::tokens(const TokenizedRow& row) {
+  for (std::size_t begin = 0; begin < row.ids.size();) {
+    std::size_t end = begin + 1;
+    while (end < row.ids.size() && row.trained[end] == row.trained[begin]) ++end;
+    // A run of tokens may begin or end inside a character; with_replacement marks that place.
+    std::string bytes;
+    TextStream stream;
+    for (std::size_t i = begin; i < end; ++i)
+      bytes += stream.push(rules_.tokenizer.piece_bytes(row.ids[i]));
+    bytes += stream.finish();
+    if (!row.trained[begin]) {
+      out_ += shown(bytes);
+    } else if (style_.colour) {
+      painted(kGreen, shown(bytes));
+    } else {
+      out_ += cat("[[", shown(bytes), "]]");
+    }
+    begin = end;
+  }
+  out_ += "\nids:";
+  for (std::size_t i = 0; i < row.ids.size(); ++i) {
+    out_ += ' ';
+    const std::string id = std::to_string(row.ids[i]);
+    if (!row.trained[i]) {
+      out_ += id;
+    } else if (style_.colour) {
+      painted(kGreen, id);
+    } else {
+      out_ += id + "*";
+    }
+  }
+  out_ += '\n';
+}
+
+std::vector<std::string> Writer::oddities(const TokenizedRow& row) const {
+  std::vector<std::string> out;
+  const auto ends = [&](TokenId id) {
+    return id == rules_.eos || rules_.tokenizer.is_special(id) ||
+           std::ranges::find(rules_.end_of_turn, id) != rules_.end_of_turn.end();
+  };
+  if (row.trained_count() == 0) out.push_back("no token is trained on");
+  if (rules_.bos && std::ranges::count(row.ids, *rules_.bos) > 1)
+    out.push_back("more than one BOS token");
+  bool in_turn = false, ended = true;
+  for (std::size_t i = 0; i <= row.ids.size(); ++i) {
+    const bool trained = i < row.ids.size() && row.trained[i];
+    if (in_turn && !trained && !ended) out.push_back("an answer without an end-of-turn token");
+    if (trained) ended = ends(row.ids[i]) || (in_turn && ended);
+    in_turn = trained;
+  }
+  return out;
+}
+
+void Writer::row(const TokenizedRow& row, const Dataset& dataset) {
+  painted(kBold, cat("\n--- ", printable(dataset.files[std::size_t(row.file)].path, 512), ": row ",
+                     row.number + 1, ", ", row.ids.size(), " tokens, ", row.trained_count(),
+                     " trained on"));
+  out_ += '\n';
+  tokens(row);
+  for (const std::string& oddity : oddities(row)) {
+    painted(kYellow, "warning: " + oddity);
+    out_ += '\n';
+  }
+}
+
+}  // namespace
+
+std::string inspect_text(const Dataset& dataset, const DataConfig& config, const RenderRules& rules,
+                         const InspectStyle& style) {
+  Writer writer(rules, style);
+  writer.files(dataset);
+  writer.text(describe(dataset, config));
+  writer.histogram(dataset.train, config.max_length);
+  writer.text(style.colour ? cat("tokens trained on are ", kGreen, "green", kPlain, "\n")
+                           : "tokens trained on are between [[ and ]], their ids have a *\n");
+  const auto count = std::min(style.rows, std::int64_t(dataset.train.size()));
+  for (std::int64_t i = 0; i < count; ++i) writer.row(dataset.train[std::size_t(i)], dataset);
+  return writer.take();
+}
+
+}  // namespace elenchus

@@ -1,0 +1,272 @@
+#include "data/render.h"
+
+#include <algorithm>
+
+#include "base/file.h"
+
+namespace elenchus {
+namespace {
+
+constexpr std::string_view kBlanks = " \t\r\n";
+
+Json as_json(std::span<const Message> messages) {
+  Json::Array out;
+  for (const Message& message : messages)
+    out.push_back(Json::Object{{"role", message.role}, {"content", message.content}});
+  return out;
+}
+
+/// Bytes that both texts begin with, whole characters.
+std::size_t common_length(std::string_view a, std::string_view b) {
+  const auto [in_a, in_b] = std::ranges::mismatch(a, b);
+  std::size_t length = std::size_t(in_a - a.begin());
+  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
+  while (length > 0 && ((length < a.size() && continues(a[length])) ||
+                        (length < b.size() && continues(b[length]))))
+    --length;
+  return length;
+}
+
+bool blank_from(std::string_view text, std::size_t at) {
+  return text.find_first_not_of(kBlanks, at) == text.npos;
+}
+
+/// Where the text of each token ends: where the next one that does not share its place begins.
+std::vector<std::size_t> token_ends(const Encoding& encoding, std::size_t text_bytes) {
+  std::vector<std::size_t> ends(encoding.offsets.size(), text_bytes);
+  std::size_t end = text_bytes;
+  for (std::size_t i = ends.size(); i-- > 0;) {
+    ends[i] = end;
+    if (i > 0 && encoding.offsets[i - 1] < encoding.offsets[i]) end = encoding.offsets[i];
+  }
+  return ends;
+}
+
+void mark_tokens(TokenizedRow& row, const Encoding& encoding, std::size_t text_bytes,
+                 std::span<const TextRange> trained) {
+  const std::vector<std::size_t> ends = token_ends(encoding, text_bytes);
+  row.trained.assign(row.ids.size(), 0);
+  std::size_t token = 0;
+  for (const TextRange range : trained) {
+    while (token < ends.size() && ends[token] <= range.begin) ++token;
+    for (; token < ends.size() && encoding.offsets[token] < range.end; ++token)
+      row.trained[token] = 1;
+  }
+}
+
+/// The system message at the head of the user's first, with an empty line between.
+std::vector<Message> with_merged_system(std::span<const Message> messages) {
+  std::vector<Message> out(messages.begin() + 1, messages.end());
+  out.front().content = messages.front().content + "\n\n" + out.front().content;
+  return out;
+}
+
+}  // namespace
+
+bool RowRenderer::ends_turn(TokenId id) const {
+  return id == rules_.eos ||
+         std::ranges::find(rules_.end_of_turn, id) != rules_.end_of_turn.end() ||
+         rules_.tokenizer.is_special(id);
+}
+
+TokenizedRow RowRenderer::render(const Conversation& conversation) const {
+  TokenizedRow row = conversation.plain() ? render_plain(conversation) : render_chat(conversation);
+  row.number = conversation.place.number;
+  row.file = conversation.place.file;
+  return row;
+}
+
+// Special tokens that a plain text holds are meant: such files are often rendered chats.
+Encoding RowRenderer::encode_plain(const std::string& text) const {
+  Encoding encoding = rules_.tokenizer.encode(text, {.add_special_tokens = true});
+  const auto& ids = encoding.ids;
+  if (rules_.bos && ids.size() > 1 && ids[0] == *rules_.bos && ids[1] == *rules_.bos) {
+    encoding.ids.erase(encoding.ids.begin());  // the text writes its own
+    encoding.offsets.erase(encoding.offsets.begin());
+  }
+  return encoding;
+}
+
+TokenizedRow RowRenderer::render_plain(const Conversation& conversation) const {
+  const std::string text = conversation.prompt + conversation.text;
+  Encoding encoding = encode_plain(text);
+  if (rules_.eos && (encoding.ids.empty() || encoding.ids.back() != *rules_.eos)) {
+    encoding.ids.push_back(*rules_.eos);
+    encoding.offsets.push_back(text.size());
+  }
+  TokenizedRow row;
+  row.ids = encoding.ids;
+  const std::size_t begin = rules_.assistant_only_loss ? conversation.prompt.size() : 0;
+  const TextRange trained = {begin, text.size() + 1};
+  mark_tokens(row, encoding, text.size() + 1, std::span(&trained, 1));
+  return row;
+}
+
+RenderedChat RowRenderer::apply(std::span<const Message> messages,
+                                bool add_generation_prompt) const {
+  if (!rules_.chat_template)
+    throw UserError(
+        "the model has no chat template, which rows of conversations need: set "
+        "data.chat_template_path to a Jinja file, or use plain text rows (data.format: text)");
+  RenderOptions options;
+  options.add_generation_prompt = add_generation_prompt;
+  options.now_seconds = rules_.now_seconds;
+  return rules_.chat_template->render(as_json(messages), options);
+}
+
+std::vector<Message> RowRenderer::accepted_messages(const Conversation& conversation,
+                                                    RenderedChat& chat) const {
+  const std::vector<Message>& messages = conversation.messages;
+  const bool has_system = messages.size() > 1 && messages.front().role == "system";
+  try {
+    try {
+      chat = apply(messages, false);
+      return messages;
+    } catch (const TemplateRefusal&) {
+      if (!has_system || rules_.system_role != SystemRole::merge_into_user) throw;
+      std::vector<Message> merged = with_merged_system(messages);
+      chat = apply(merged, false);
+      return merged;
+    }
+  } catch (const TemplateRefusal& refusal) {
+    const std::string advice =
+        has_system && rules_.system_role == SystemRole::error
+            ? "; data.system_role: merge_into_user puts system messages before the user's first"
+            : "";
+    throw RowError("template_refused", cat("the chat template refuses this conversation: ",
+                                           printable(refusal.what(), 200), advice));
+  } catch (const InputError& error) {
+    throw RowError("template_failed", cat("the chat template fails on this conversation: ",
+                                          printable(error.what(), 300)));
+  }
+}
+
+// The range begins where the template has written the header of the answer, which is what the
+// generation prompt adds, and ends with the last thing that belongs to the turn.
+TextRange RowRenderer::trained_range(std::span<const Message> messages, std::size_t turn,
+                                     const RenderedChat& chat) const {
+  const RenderedChat header = apply(messages.first(turn), true);
+  const std::size_t begin = common_length(header.text, chat.text);
+  if (!blank_from(header.text, begin)) {
+    // Some templates open the generated turn with more than a finished one has (<think>). All that
+    // came before the turn must still be there.
+    const RenderedChat before = apply(messages.first(turn), false);
+    if (!blank_from(before.text, std::min(begin, common_length(before.text, chat.text))))
+      throw RowError(
+          "template_rewrites",
+          cat("turn ", turn + 1, ": the chat template writes the turns before an answer ",
+              "otherwise than when they are alone, so what to train on cannot be told; "
+              "split the conversation, or use another template "
+              "(data.chat_template_path)"));
+  }
+  return {begin, end_of_turn(messages, turn, begin, chat)};
+}
+
+std::size_t RowRenderer::end_of_turn(std::span<const Message> messages, std::size_t turn,
+                                     std::size_t begin, const RenderedChat& chat) const {
+  const RenderedChat until = apply(messages.first(turn + 1), false);
+  const std::size_t end = common_length(until.text, chat.text);
+  if (end > begin && blank_from(until.text, end)) return end;
+  // The template writes a last turn otherwise than an earlier one (reasoning is dropped). What
+  // follows the message's own text must be the same in both.
+  const auto answer =
+      std::ranges::find_if(chat.from_input, [&](TextRange range) { return range.begin >= begin; });
+  if (!until.from_input.empty() && answer != chat.from_input.end()) {
+    const std::string_view tail = std::string_view(until.text).substr(until.from_input.back().end);
+    const std::string_view after = std::string_view(chat.text).substr(answer->end);
+    const std::size_t same = common_length(tail, after);
+    if (same > 0 && blank_from(tail, same)) return answer->end + same;
+  }
+  throw RowError(
+      "template_rewrites",
+      cat("turn ", turn + 1,
+          ": the chat template writes this answer otherwise when more "
+          "turns follow, so where it ends cannot be told; split the conversation, or use "
+          "another template (data.chat_template_path)"));
+}
+
+RenderedRow RowRenderer::render_text(const Conversation& conversation) const {
+  RenderedChat chat;
+  const std::vector<Message> messages = accepted_messages(conversation, chat);
+  RenderedRow out = {.text = chat.text, .from_input = chat.from_input, .trained = {}};
+  if (!rules_.assistant_only_loss) {
+    out.trained = {{0, chat.text.size()}};
+    return out;
+  }
+  const std::size_t merged = conversation.messages.size() - messages.size();
+  const std::size_t first_trained =
+      conversation.first_trained - std::min(conversation.first_trained, merged);
+  for (std::size_t turn = first_trained; turn < messages.size(); ++turn)
+    if (messages[turn].role == "assistant")
+      out.trained.push_back(trained_range(messages, turn, chat));
+  return out;
+}
+
+Encoding RowRenderer::encode_chat(const RenderedChat& chat) const {
+  Encoding encoding = rules_.tokenizer.encode(chat.text, {.plain = chat.from_input});
+  if (!rules_.bos) return encoding;
+  const auto& ids = encoding.ids;
+  if (ids.size() > 1 && ids[0] == *rules_.bos && ids[1] == *rules_.bos)
+    throw RowError("double_bos", "the chat template begins the text with two BOS tokens");
+  if (rules_.add_bos && (ids.empty() || ids.front() != *rules_.bos)) {
+    encoding.ids.insert(encoding.ids.begin(), *rules_.bos);
+    encoding.offsets.insert(encoding.offsets.begin(), 0);
+  }
+  return encoding;
+}
+
+void RowRenderer::check_turn_end(const TokenizedRow& row, const Encoding& encoding,
+                                 TextRange turn) const {
+  for (std::size_t i = row.ids.size(); i-- > 0 && encoding.offsets[i] >= turn.begin;)
+    if (encoding.offsets[i] < turn.end && ends_turn(row.ids[i])) return;
+  throw RowError("no_end_of_turn",
+                 "the chat template writes no end-of-turn token after an answer, so a model could "
+                 "not learn to stop; use a template that does (data.chat_template_path)");
+}
+
+TokenizedRow RowRenderer::render_chat(const Conversation& conversation) const {
+  const RenderedRow text = render_text(conversation);
+  const Encoding encoding = encode_chat({text.text, text.from_input});
+  TokenizedRow row;
+  row.ids = encoding.ids;
+  mark_tokens(row, encoding, text.text.size(), text.trained);
+  if (rules_.assistant_only_loss)
+    for (const TextRange turn : text.trained) check_turn_end(row, encoding, turn);
+  return row;
+}
+
+PromptTokens RowRenderer::prompt(std::span<const Message> messages) const {
+  const bool has_system = messages.size() > 1 && messages.front().role == "system";
+  RenderedChat chat;
+  try {
+    chat = apply(messages, true);
+  } catch (const TemplateRefusal&) {
+    if (!has_system || rules_.system_role != SystemRole::merge_into_user) throw;
+    chat = apply(with_merged_system(messages), true);
+  }
+  std::vector<TokenId> ids = encode_chat(chat).ids;
+  return {.text = std::move(chat.text), .ids = std::move(ids)};
+}
+
+ReplyTask RowRenderer::reply_task(const Conversation& conversation) const {
+  ReplyTask task;
+  if (conversation.plain()) {
+    task.reference = conversation.text;
+    task.prompt.text = conversation.prompt;
+    if (conversation.prompt.empty()) return task;
+    task.prompt.ids = encode_plain(conversation.prompt).ids;
+    if (rules_.eos && !task.prompt.ids.empty() && task.prompt.ids.back() == *rules_.eos)
+      task.prompt.ids.pop_back();
+    return task;
+  }
+  const auto& messages = conversation.messages;
+  const auto last =
+      std::ranges::find(messages.rbegin(), messages.rend(), "assistant", &Message::role);
+  expect(last != messages.rend(), "a conversation has an answer");
+  task.reference = last->content;
+  task.messages.assign(messages.begin(), last.base() - 1);
+  task.prompt = prompt(task.messages);
+  return task;
+}
+
+}  // namespace elenchus
