@@ -58,8 +58,10 @@ class CheckpointStore {
   /// The checkpoint of the highest step that verifies; each one skipped is reported.
   std::optional<FoundCheckpoint> newest_valid(const Say& say) const;
   /// Reads parameters and moments back, and gives the rest. UserError (wrong_checkpoint): damaged,
-  /// of a newer format, or its tensors are not this run's.
-  CheckpointState restore(const std::filesystem::path& checkpoint, AdamW& optimizer) const;
+  /// of a newer format, of another run (each difference from `identity` is listed), or with tensors
+  /// that are not this run's.
+  CheckpointState restore(const std::filesystem::path& checkpoint, const Json& identity,
+                          AdamW& optimizer) const;
   /// The adapter's values alone.
   void restore_adapter(const std::filesystem::path& checkpoint, ParamSet& params) const;
   /// Moves every checkpoint into previous_run/, in place of what is there, and removes the

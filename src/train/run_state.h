@@ -15,13 +15,11 @@ struct RunState {
   std::int64_t skipped_in_a_row = 0;
   std::int64_t input_tokens = 0;
   std::int64_t supervised_tokens = 0;
-  std::int64_t samples = 0;       ///< sequences trained on
-  double window_loss = 0;         ///< sum of the losses of the steps since the last log row
-  std::int64_t window_steps = 0;  ///< finite ones among them
+  std::int64_t samples = 0;  ///< sequences trained on
+  double window_loss = 0;  ///< sum of the losses since the last log row; NaN if one was not finite
   std::int64_t last_logged_step = 0;
-  double total_loss = 0;  ///< sum over all finite steps
+  double total_loss = 0;  ///< sum over the steps whose loss was finite
   std::int64_t total_loss_steps = 0;
-  double last_grad_norm = 0;
   std::int64_t evaluated_step = -1;  ///< the last step whose evaluation is done
   bool adapters_checked = false;     ///< every lora_B was seen to move
   double elapsed_seconds = 0;

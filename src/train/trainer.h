@@ -58,10 +58,13 @@ class Trainer {
   /// Restores the newest valid checkpoint of the output folder; false where there is none.
   /// UserError (wrong_checkpoint) lists each way in which it belongs to another run.
   bool resume();
-  /// Restores one checkpoint.
+  /// Restores one checkpoint. UserError as resume().
   void resume_from(const std::filesystem::path& checkpoint);
-  /// Trains to the end, evaluating, logging and saving on the way, and exports the adapter.
-  /// DeviceError: the machine failed, or three saves in a row did.
+  /// After resume(): this very run is done and exported, and run() will touch nothing.
+  bool nothing_to_do() const { return nothing_to_do_; }
+  /// Trains to the end, evaluating, logging and saving on the way, and exports the adapter. A run
+  /// that was not resumed moves an earlier run's checkpoints out of the way. DeviceError: the
+  /// machine failed, or three saves in a row did.
   RunResult run();
 
   const StepPlan& plan() const { return plan_; }
@@ -70,27 +73,34 @@ class Trainer {
 
  private:
   struct StepSums;
-  enum class Pace { go_on, stop };
-  bool already_finished() const;
+  // trainer.cpp: the loop
+  void check_settings();
   void begin();
   std::optional<StepReport> step();
   bool accumulate(const MicroBatchGroup& group, StepSums& sums);
-  void account(StepReport& report, const StepSums& sums, const UpdateResult& update);
-  void report_bad_step(const StepReport& report, const StepSums& sums);
+  void judge(const StepReport& report, const StepSums& sums);
   void warn_of_dead_adapters();
-  Pace after_step();
+  bool numbers_are_hopeless() const;
+  bool stop_requested() const { return parts_.stop && parts_.stop->stop_requested() != 0; }
+  // trainer_events.cpp: what happens between steps
+  bool after_step();
   void log_if_due();
-  bool evaluate_if_due();
-  bool evaluate();
-  void save_if_due(bool improved);
+  bool evaluate(bool& improved);
   void save();
   RunResult finish();
   RunResult interrupted();
-  Json trainer_state(bool done) const;
-  RunProgress progress() const;
+  void write_results(const Json& summary);
+  Json summary_row() const;
   bool due(Strategy strategy, std::int64_t interval, double delay) const;
   bool last_step() const { return state_.step >= plan_.total_steps; }
+  RunProgress progress() const;
+  double elapsed_seconds() const;
   void tell(MessageLevel level, const std::string& text) const;
+  // trainer_state.cpp: what a checkpoint says
+  CheckpointState checkpoint_state() const;
+  Json trainer_state(bool done) const;
+  void restore_host_state(const CheckpointState& saved);
+  bool finished_before() const;
 
   TrainingConfig config_;
   TrainerParts parts_;
@@ -100,13 +110,16 @@ class Trainer {
   LossScaler scaler_;
   BestMetric best_;
   RunState state_;
-  std::int64_t logging_steps_, eval_steps_, save_steps_;
-  std::optional<std::int64_t> saved_step_;
+  std::int64_t logging_steps_ = 1, eval_steps_ = 1, save_steps_ = 1;
+  StepReport last_;                         // the step just done
+  std::optional<std::int64_t> saved_step_;  // its checkpoint holds the present state
   int failed_saves_ = 0;
-  bool stop_early_ = false;
-  double began_ = 0;                // clock at begin()
-  double elapsed_before_ = 0;       // of earlier parts of this run
-  std::int64_t tokens_before_ = 0;  // tokens of earlier parts
+  bool evaluation_pending_ = false;  // a signal cut the evaluation of this step short
+  bool resumed_ = false, nothing_to_do_ = false;
+  double began_seconds_ = 0;        // the clock when this part of the run began
+  double elapsed_before_ = 0;       // seconds of its earlier parts
+  std::int64_t steps_before_ = 0;   // steps of its earlier parts
+  std::int64_t tokens_before_ = 0;  // tokens of its earlier parts
 };
 
 }  // namespace elenchus

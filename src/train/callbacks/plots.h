@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "train/callback.h"
+#include "train/plot.h"
 
 namespace elenchus {
 
@@ -20,9 +21,11 @@ class Plots : public Callback {
   void on_end(const EndReport&) override;
 
  private:
-  void draw(bool all);
+  void draw_overview();
+  void draw(const std::filesystem::path& png, const std::vector<PlotPanel>& panels);
+
   std::function<void(const std::string&)> warn_;
-  std::filesystem::path folder_;
+  std::filesystem::path output_dir_;
   std::vector<std::string> metrics_;
   Json::Array rows_;
   bool warned_ = false;

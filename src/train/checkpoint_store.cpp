@@ -1,0 +1,272 @@
+#include "train/checkpoint_store.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "base/atomic_folder.h"
+#include "base/file.h"
+#include "io/safetensors.h"
+
+namespace elenchus {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kFormatVersion = 1;
+constexpr std::string_view kPrefix = "checkpoint-";
+constexpr std::string_view kOptimizerFile = "optimizer.safetensors";
+constexpr std::string_view kTrainerStateFile = "trainer_state.json";
+constexpr std::string_view kSchedulerFile = "scheduler.json";
+constexpr std::string_view kRngFile = "rng_state.json";
+constexpr std::string_view kScalerFile = "scaler.json";
+constexpr std::string_view kPeftPrefix = "base_model.model.";
+
+std::string file_text(const Json& json) { return json.dump_sorted(2) + "\n"; }
+
+UserError wrong_checkpoint(const fs::path& path, const std::string& what) {
+  return UserError(cat(path.string(), ": ", what), ExitCode::wrong_checkpoint);
+}
+
+std::vector<std::int64_t> extents(const Shape& shape) {
+  std::vector<std::int64_t> out;
+  for (int axis = 0; axis < shape.rank(); ++axis) out.push_back(shape[axis]);
+  return out;
+}
+
+/// A flat f32 tensor of the device, on the host.
+std::vector<float> on_host(Stream& stream, ConstTensor flat) {
+  std::vector<float> out(std::size_t(flat.elements()));
+  stream.copy(Tensor(out.data(), flat.shape(), DType::f32), flat);
+  stream.synchronize();
+  return out;
+}
+
+void onto_device(Stream& stream, Tensor flat, const std::vector<float>& values) {
+  stream.copy(flat, ConstTensor(values.data(), flat.shape(), DType::f32));
+  stream.synchronize();
+}
+
+/// One tensor a parameter, each a part of the flat `values`, which outlives the writer.
+void add_parts(SafetensorsWriter& writer, const ParamSet& params, std::string_view prefix,
+               const std::vector<float>& values) {
+  for (const Param& param : params.params())
+    writer.add_f32(cat(prefix, param.name), extents(param.value.shape()),
+                   std::span(values).subspan(std::size_t(flat_offset(params, param)),
+                                             std::size_t(param.value.elements())));
+}
+
+/// The flat buffer of the tensors `prefix`NAME of a file.
+std::vector<float> read_parts(const SafetensorsFile& file, const ParamSet& params,
+                              std::string_view prefix) {
+  std::vector<float> out(std::size_t(params.elements()));
+  for (const Param& param : params.params()) {
+    const std::string name = cat(prefix, param.name);
+    const TensorEntry* entry = file.find(name);
+    if (!entry || entry->shape != extents(param.value.shape()))
+      throw wrong_checkpoint(
+          file.description(),
+          cat("tensor ", printable(name, 200), ": expected shape ", param.value.shape().text(),
+              ", found ", entry ? entry->shape_text() : "none",
+              "; the checkpoint is of another model or adapter"));
+    file.read_f32(*entry, 0,
+                  std::span(out).subspan(std::size_t(flat_offset(params, param)),
+                                         std::size_t(param.value.elements())));
+  }
+  return out;
+}
+
+void write_tensors(AtomicFolder& folder, std::string_view name, const SafetensorsWriter& writer) {
+  folder.write(std::string(name), writer.size(), [&](const ByteSink& sink) { writer.write(sink); });
+}
+
+Json read_json(const fs::path& path) { return Json::parse(read_text_file(path), path.string()); }
+
+void collect_differences(const Json* saved, const Json* present, const std::string& path,
+                         std::vector<std::string>& out) {
+  if (saved && present && *saved == *present) return;
+  const bool objects =
+      (!saved || saved->is_object()) && (!present || present->is_object()) && (saved || present);
+  if (!objects) {
+    const auto text = [](const Json* value) {
+      return value ? printable(value->dump(), 120) : std::string("nothing");
+    };
+    out.push_back(cat(path, ": the checkpoint has ", text(saved), ", this run ", text(present)));
+    return;
+  }
+  const auto child = [&](const std::string& key) {
+    collect_differences(saved ? saved->find(key) : nullptr, present ? present->find(key) : nullptr,
+                        path.empty() ? key : path + "." + key, out);
+  };
+  if (saved)
+    for (const auto& [key, value] : saved->as_object(path)) child(key);
+  if (present)
+    for (const auto& [key, value] : present->as_object(path))
+      if (!saved || !saved->find(key)) child(key);
+}
+
+void check_identity(const fs::path& checkpoint, const Json& saved, const Json& present) {
+  const std::vector<std::string> differences = identity_differences(saved, present);
+  if (differences.empty()) return;
+  std::string list;
+  for (const std::string& one : differences) list += "\n  " + one;
+  throw wrong_checkpoint(checkpoint, cat("this checkpoint belongs to another run:", list,
+                                         "\nUndo the changes, or start anew without --resume."));
+}
+
+}  // namespace
+
+std::vector<std::int64_t> checkpoint_steps(const fs::path& folder) {
+  std::vector<std::int64_t> steps;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(kPrefix) || !entry.is_directory(error)) continue;
+    std::int64_t step = 0;
+    const char* last = name.data() + name.size();
+    const auto [end, problem] = std::from_chars(name.data() + kPrefix.size(), last, step);
+    if (problem == std::errc() && end == last && step >= 0 && name == cat(kPrefix, step))
+      steps.push_back(step);
+  }
+  std::ranges::sort(steps);
+  return steps;
+}
+
+std::vector<std::string> identity_differences(const Json& saved, const Json& present) {
+  std::vector<std::string> out;
+  collect_differences(&saved, &present, "", out);
+  return out;
+}
+
+CheckpointStore::CheckpointStore(Stream& stream, fs::path output_dir, std::optional<int> keep_last,
+                                 AdapterFiles adapter)
+    : stream_(stream),
+      output_dir_(std::move(output_dir)),
+      keep_last_(keep_last),
+      adapter_(std::move(adapter)) {
+  if (keep_last_ && *keep_last_ < 1) keep_last_ = std::nullopt;  // transformers: 0 keeps all
+}
+
+fs::path CheckpointStore::path_of(std::int64_t step) const {
+  return output_dir_ / cat(kPrefix, step);
+}
+
+void CheckpointStore::save(std::int64_t step, const AdamW& optimizer,
+                           const CheckpointState& state) {
+  const ParamSet& params = optimizer.params();
+  const std::vector<float> values = on_host(stream_, params.values());
+  const std::vector<float> m = on_host(stream_, optimizer.first_moments());
+  const std::vector<float> v = on_host(stream_, optimizer.second_moments());
+  AtomicFolder folder(path_of(step));
+  SafetensorsWriter weights;
+  add_parts(weights, params, kPeftPrefix, values);
+  write_tensors(folder, kAdapterWeightsFile, weights);
+  folder.write(std::string(kAdapterConfigFile), adapter_config_json(adapter_.config));
+  folder.write("README.md", adapter_model_card(adapter_.config));
+  for (const NamedBytes& file : adapter_.files) folder.write(file.name, file.bytes);
+  SafetensorsWriter moments;
+  add_parts(moments, params, "exp_avg.", m);
+  add_parts(moments, params, "exp_avg_sq.", v);
+  write_tensors(folder, kOptimizerFile, moments);
+  folder.write(std::string(kTrainerStateFile), file_text(state.trainer_state));
+  folder.write(std::string(kSchedulerFile), file_text(state.scheduler));
+  folder.write(std::string(kRngFile), file_text(state.rng_state));
+  if (state.scaler) folder.write(std::string(kScalerFile), file_text(*state.scaler));
+  // What had this name was not valid, or it would not be saved again.
+  remove_folder_atomically(path_of(step));
+  folder.commit(Json::Object{
+      {"format_version", kFormatVersion}, {"step", step}, {"identity", state.identity}});
+}
+
+void CheckpointStore::rotate(std::optional<std::int64_t> best) {
+  if (!keep_last_) return;
+  const std::vector<std::int64_t> steps = checkpoint_steps(output_dir_);
+  if (steps.empty()) return;
+  const auto is_protected = [&](std::int64_t step) { return step == steps.back() || step == best; };
+  const std::int64_t to_keep =
+      std::max<std::int64_t>(*keep_last_, std::ranges::count_if(steps, is_protected));
+  std::int64_t excess = std::int64_t(steps.size()) - to_keep;
+  for (const std::int64_t step : steps) {
+    if (excess <= 0) return;
+    if (is_protected(step)) continue;
+    remove_folder_atomically(path_of(step));
+    --excess;
+  }
+}
+
+std::optional<FoundCheckpoint> CheckpointStore::newest_valid(const Say& say) const {
+  std::vector<std::int64_t> steps = checkpoint_steps(output_dir_);
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    const fs::path path = path_of(*step);
+    const std::optional<std::string> problem = verify_folder(path);
+    if (!problem) return FoundCheckpoint{*step, path};
+    say(cat("skipping ", path.string(), ": ", *problem));
+  }
+  return std::nullopt;
+}
+
+CheckpointState CheckpointStore::restore(const fs::path& checkpoint, const Json& identity,
+                                         AdamW& optimizer) const {
+  if (const auto problem = verify_folder(checkpoint))
+    throw wrong_checkpoint(checkpoint, cat("the checkpoint is damaged: ", *problem));
+  const Json extra = read_manifest_extra(checkpoint);
+  const std::string what = (checkpoint / kManifestFile).string();
+  const std::int64_t version = extra.at("format_version", what).as_integer(what);
+  if (version != kFormatVersion)
+    throw wrong_checkpoint(checkpoint, cat("format version ", version, "; this program reads ",
+                                           kFormatVersion, ": use a newer release"));
+  check_identity(checkpoint, extra.at("identity", what), identity);
+  const ParamSet& params = optimizer.params();
+  const SafetensorsFile weights = open_adapter_weights(checkpoint);
+  const SafetensorsFile moments(checkpoint / kOptimizerFile);
+  const std::vector<float> values = read_parts(weights, params, kPeftPrefix);
+  const std::vector<float> m = read_parts(moments, params, "exp_avg.");
+  const std::vector<float> v = read_parts(moments, params, "exp_avg_sq.");
+  CheckpointState state{.trainer_state = read_json(checkpoint / kTrainerStateFile),
+                        .scheduler = read_json(checkpoint / kSchedulerFile),
+                        .rng_state = read_json(checkpoint / kRngFile),
+                        .scaler = std::nullopt,
+                        .identity = extra.at("identity", what)};
+  if (fs::exists(checkpoint / kScalerFile)) state.scaler = read_json(checkpoint / kScalerFile);
+  onto_device(stream_, params.values(), values);
+  onto_device(stream_, optimizer.first_moments(), m);
+  onto_device(stream_, optimizer.second_moments(), v);
+  return state;
+}
+
+void CheckpointStore::restore_adapter(const fs::path& checkpoint, ParamSet& params) const {
+  if (const auto problem = verify_folder(checkpoint))
+    throw wrong_checkpoint(checkpoint, cat("the checkpoint is damaged: ", *problem));
+  onto_device(stream_, params.values(),
+              read_parts(open_adapter_weights(checkpoint), params, kPeftPrefix));
+}
+
+std::int64_t CheckpointStore::set_aside_earlier_run() const {
+  std::error_code error;
+  fs::remove(output_dir_ / kTrainerStateFile, error);
+  const std::vector<std::int64_t> steps = checkpoint_steps(output_dir_);
+  if (steps.empty()) return 0;
+  const fs::path place = output_dir_ / "previous_run";
+  remove_folder_atomically(place);
+  fs::create_directories(place, error);
+  for (const std::int64_t step : steps) {
+    fs::rename(path_of(step), place / cat(kPrefix, step), error);
+    if (error)
+      throw DeviceError(cat(path_of(step).string(), ": could not be moved into ", place.string(),
+                            ": ", error.message()));
+  }
+  return std::int64_t(steps.size());
+}
+
+void CheckpointStore::export_adapter(const ParamSet& params) const {
+  const std::vector<float> values = on_host(stream_, params.values());
+  SafetensorsWriter weights;
+  add_parts(weights, params, kPeftPrefix, values);
+  write_safetensors(output_dir_ / kAdapterWeightsFile, weights);
+  write_file_atomically(output_dir_ / kAdapterConfigFile, adapter_config_json(adapter_.config));
+  write_file_atomically(output_dir_ / "README.md", adapter_model_card(adapter_.config));
+  for (const NamedBytes& file : adapter_.files)
+    write_file_atomically(output_dir_ / file.name, file.bytes);
+}
+
+}  // namespace elenchus

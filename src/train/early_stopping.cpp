@@ -1,0 +1,54 @@
+#include "train/early_stopping.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace elenchus {
+
+BestMetric::BestMetric(const TrainingConfig& config)
+    : key_(config.metric_for_best_model.starts_with("eval_")
+               ? config.metric_for_best_model
+               : "eval_" + config.metric_for_best_model),
+      greater_is_better_(config.greater_is_better.value_or(!key_.ends_with("loss"))),
+      patience_(config.early_stopping_patience),
+      threshold_(config.early_stopping_threshold) {
+  if (patience_ && *patience_ < 1)
+    throw UserError(cat("training.early_stopping_patience: found ", *patience_,
+                        "; expected at least 1, or null for no early stopping"));
+}
+
+void BestMetric::check_known(std::span<const std::string> names) const {
+  const std::string name = key_.substr(5);
+  if (std::ranges::find(names, name) != names.end()) return;
+  std::string known;
+  for (const std::string& one : names) known += (known.empty() ? "" : ", ") + one;
+  throw UserError(cat("training.metric_for_best_model: '", printable(name),
+                      "' is not measured in this run; measured are ", known));
+}
+
+bool BestMetric::observe(std::int64_t step, double value) {
+  const auto better = [&](double by) {
+    return greater_is_better_ ? value > *best_ + by : value < *best_ - by;
+  };
+  const bool first = !best_ && std::isfinite(value);
+  if (first || (best_ && better(threshold_)))
+    without_better_ = 0;
+  else
+    ++without_better_;
+  if (!first && !(best_ && better(0))) return false;
+  best_ = value;
+  best_step_ = step;
+  return true;
+}
+
+void BestMetric::restore(std::optional<double> best, std::optional<std::int64_t> step,
+                         std::int64_t without_better) {
+  best_ = best;
+  best_step_ = step;
+  without_better_ = without_better;
+}
+
+}  // namespace elenchus

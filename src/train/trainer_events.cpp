@@ -1,0 +1,215 @@
+// What happens between steps: log rows, evaluations, checkpoints, and the end of a run.
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/file.h"
+#include "ops/grad_norm/grad_norm.h"
+#include "train/trainer.h"
+
+namespace elenchus {
+namespace {
+
+constexpr int kFailedSavesInARow = 3;
+
+std::int64_t peak_memory_bytes() {
+  struct rusage usage {};
+  getrusage(RUSAGE_SELF, &usage);
+  return std::int64_t(usage.ru_maxrss) * 1024;
+}
+
+/// The members of a row of log_history without its step, as the *_results.json files hold them.
+Json without_step(const Json& row) {
+  Json out = Json::Object{};
+  for (const auto& [key, value] : row.as_object("log_history"))
+    if (key != "step") out.set(key, value);
+  return out;
+}
+
+}  // namespace
+
+bool Trainer::due(Strategy strategy, std::int64_t interval, double delay) const {
+  switch (strategy) {
+    case Strategy::steps:
+      return (state_.step % interval == 0 || last_step()) && double(state_.step) >= delay;
+    case Strategy::epoch:
+      return (plan_.ends_epoch(state_.step) || last_step()) &&
+             plan_.epoch_after(state_.step) >= delay;
+    default:
+      return false;
+  }
+}
+
+/// Everything that belongs to the end of a step and is not done yet. False: no step follows.
+bool Trainer::after_step() {
+  log_if_due();
+  bool improved = false;
+  const bool evaluation_due = due(config_.eval_strategy, eval_steps_, config_.eval_delay);
+  evaluation_pending_ =
+      evaluation_due && state_.evaluated_step != state_.step && !evaluate(improved);
+  if (evaluation_pending_) return false;
+  const bool keep_best = config_.load_best_model_at_end || config_.save_strategy == Strategy::best;
+  const bool asked = parts_.stop && parts_.stop->take_save_request();
+  if (asked || (improved && keep_best) || due(config_.save_strategy, save_steps_, 0)) save();
+  return !last_step() && !best_.out_of_patience() && !stop_requested();
+}
+
+void Trainer::log_if_due() {
+  if (state_.last_logged_step == state_.step) return;
+  const bool first = state_.step == 1 && config_.logging_first_step;
+  const bool regular = config_.logging_strategy == Strategy::steps
+                           ? state_.step % logging_steps_ == 0
+                           : due(config_.logging_strategy, logging_steps_, 0);
+  if (!first && !regular) return;
+  LogReport report{.progress = progress(),
+                   .loss = state_.window_loss / double(state_.step - state_.last_logged_step),
+                   .grad_norm = last_.grad_norm,
+                   .learning_rate = last_.learning_rate,
+                   .peak_memory_bytes = peak_memory_bytes(),
+                   .row = {}};
+  report.row = Json::Object{{"epoch", report.progress.epoch},
+                            {"grad_norm", report.grad_norm},
+                            {"learning_rate", report.learning_rate},
+                            {"loss", report.loss},
+                            {"step", state_.step}};
+  state_.window_loss = 0;
+  state_.last_logged_step = state_.step;
+  state_.log_history.push_back(report.row);
+  for (const auto& callback : parts_.callbacks) callback->on_log(report);
+}
+
+/// False: a signal asked to stop on the way, and the evaluation is still to be done.
+bool Trainer::evaluate(bool& improved) {
+  const Evaluation found = parts_.evaluator->evaluate([&](std::int64_t done, std::int64_t all) {
+    for (const auto& callback : parts_.callbacks) callback->on_evaluation_progress(done, all);
+    return !stop_requested();
+  });
+  if (!found.complete) return false;
+  state_.evaluated_step = state_.step;
+  saved_step_.reset();
+  // Before the first step there is no checkpoint that could be the best.
+  improved = state_.step > 0 && best_.observe(state_.step, found.values.at(best_.key()));
+  EvaluationReport report{.progress = progress(),
+                          .values = found.values,
+                          .best_so_far = improved,
+                          .samples = {},
+                          .row = Json::Object{}};
+  const double seconds = std::max(found.seconds, 1e-9);
+  for (const auto& [name, value] : found.values) report.row.set(name, value);
+  report.row.set("epoch", report.progress.epoch);
+  report.row.set("eval_runtime", found.seconds);
+  report.row.set("eval_samples_per_second", double(found.samples) / seconds);
+  report.row.set("eval_steps_per_second", double(found.batches) / seconds);
+  report.row.set("step", state_.step);
+  state_.log_history.push_back(report.row);
+  if (parts_.sample_replies) report.samples = parts_.sample_replies();
+  for (const auto& callback : parts_.callbacks) callback->on_evaluate(report);
+  return true;
+}
+
+void Trainer::save() {
+  if (saved_step_ == state_.step) return;
+  for (const Tensor& tensor :
+       {optimizer_.params().values(), optimizer_.first_moments(), optimizer_.second_moments()})
+    if (!std::isfinite(ops::sum_of_squares(parts_.stream, tensor)))
+      return tell(MessageLevel::warning, cat("checkpoint of step ", state_.step,
+                                             " left out: the trained numbers are not finite"));
+  const double began = elapsed_seconds();
+  state_.elapsed_seconds = began;
+  try {
+    parts_.checkpoints.save(state_.step, optimizer_, checkpoint_state());
+    saved_step_ = state_.step;
+    failed_saves_ = 0;
+    parts_.checkpoints.rotate(best_.best_step());
+  } catch (const DeviceError& error) {
+    if (error.exit_code == ExitCode::device_failed) throw;
+    tell(MessageLevel::warning,
+         cat("checkpoint of step ", state_.step, " failed, training goes on: ", error.what()));
+    if (++failed_saves_ >= kFailedSavesInARow)
+      throw DeviceError(cat(kFailedSavesInARow, " checkpoints in a row failed: ", error.what()));
+    return;
+  }
+  const SaveReport report{.step = state_.step,
+                          .path = parts_.checkpoints.path_of(state_.step),
+                          .seconds = elapsed_seconds() - began};
+  for (const auto& callback : parts_.callbacks) callback->on_save(report);
+}
+
+RunResult Trainer::interrupted() {
+  const int signal = parts_.stop->stop_requested();
+  if (state_.step > 0) {
+    save();
+    if (saved_step_ != state_.step)
+      throw DeviceError(cat("stopped by signal ", signal, ", but step ", state_.step,
+                            " could not be saved; the last checkpoint is older"));
+  }
+  tell(MessageLevel::info,
+       cat("stopped by signal ", signal, " after step ", state_.step, " of ", plan_.total_steps,
+           state_.step > 0 ? "; --resume continues from there" : "; nothing was trained yet"));
+  return {RunEnd::interrupted, 128 + signal, state_.step};
+}
+
+Json Trainer::summary_row() const {
+  const double seconds = std::max(elapsed_seconds(), 1e-9);
+  const double steps = double(std::max<std::int64_t>(1, state_.total_loss_steps));
+  return Json::Object{{"epoch", plan_.epoch_after(state_.step)},
+                      {"step", state_.step},
+                      {"total_flos", parts_.flops_per_token * double(state_.input_tokens)},
+                      {"train_loss", state_.total_loss / steps},
+                      {"train_runtime", seconds},
+                      {"train_samples_per_second", double(state_.samples) / seconds},
+                      {"train_steps_per_second", double(state_.step) / seconds}};
+}
+
+RunResult Trainer::finish() {
+  const Json summary = summary_row();
+  if (config_.load_best_model_at_end && best_.best_step()) {
+    const auto best = parts_.checkpoints.path_of(*best_.best_step());
+    try {
+      parts_.checkpoints.restore_adapter(best, optimizer_.params());
+      tell(MessageLevel::info, cat("the result is the best adapter, of step ", *best_.best_step(),
+                                   ": ", best_.key(), " ", *best_.best()));
+    } catch (const UserError& error) {
+      tell(MessageLevel::warning,
+           cat("the best adapter cannot be loaded, the result is the last one: ", error.what()));
+    }
+  }
+  state_.log_history.push_back(summary);
+  write_results(summary);
+  EndReport report{.progress = progress(),
+                   .train_loss = summary.at("train_loss", "summary").as_number("train_loss"),
+                   .seconds = elapsed_seconds(),
+                   .best_metric = best_.best(),
+                   .best_step = best_.best_step(),
+                   .peak_memory_bytes = peak_memory_bytes(),
+                   .row = summary};
+  for (const auto& callback : parts_.callbacks) callback->on_end(report);
+  return {RunEnd::finished, 0, state_.step};
+}
+
+/// The adapter first: whatever fails afterwards, it is safe. trainer_state.json last: it says that
+/// the run is done.
+void Trainer::write_results(const Json& summary) {
+  const auto& folder = parts_.checkpoints.output_dir();
+  const auto write = [&](std::string_view name, const Json& json) {
+    write_file_atomically(folder / name, json.dump_sorted(2) + "\n");
+  };
+  parts_.checkpoints.export_adapter(optimizer_.params());
+  Json all = without_step(summary);
+  write("train_results.json", all);
+  const bool best = config_.load_best_model_at_end && best_.best_step();
+  const std::int64_t step = best ? *best_.best_step() : state_.evaluated_step;
+  for (const Json& row : state_.log_history) {
+    if (!row.find("eval_loss") || row.at("step", "row").as_integer("step") != step) continue;
+    const Json results = without_step(row);
+    write("eval_results.json", results);
+    for (const auto& [key, value] : results.as_object("row"))
+      if (key != "epoch") all.set(key, value);
+  }
+  write("all_results.json", all);
+  write("trainer_state.json", trainer_state(true));
+}
+
+}  // namespace elenchus

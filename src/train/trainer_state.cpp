@@ -1,0 +1,144 @@
+// What a checkpoint says of a run besides its tensors, and how a run continues from it.
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "train/trainer.h"
+
+namespace elenchus {
+namespace {
+
+constexpr std::string_view kWhat = "trainer_state.json";
+
+/// Where our own part lies in trainer_state.json.
+const Json* own_part(const Json& trainer_state) {
+  const Json* callbacks = trainer_state.find("stateful_callbacks");
+  const Json* own = callbacks ? callbacks->find("Elenchus") : nullptr;
+  return own ? own->find("attributes") : nullptr;
+}
+
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json();
+}
+
+}  // namespace
+
+CheckpointState Trainer::checkpoint_state() const {
+  const MicroBatchGroup next = plan_.group(state_.step + 1);
+  CheckpointState out;
+  out.trainer_state = trainer_state(last_step());
+  if (best_.best_step() == state_.step)  // it exists as soon as this can be read
+    out.trainer_state.set("best_model_checkpoint",
+                          parts_.checkpoints.path_of(state_.step).string());
+  out.scheduler = Json::Object{{"last_epoch", state_.updates},
+                               {"last_lr", Json::Array{schedule_.lr(state_.updates)}},
+                               {"lr_scheduler_type", config_.lr_scheduler_type}};
+  out.rng_state = Json::Object{{"generator", "philox4x32-10"},
+                               {"micro_batch", next.epoch * plan_.batches_per_epoch + next.first},
+                               {"seed", config_.seed}};
+  if (parts_.scale_loss) out.scaler = scaler_.state();
+  out.identity = parts_.identity;
+  return out;
+}
+
+Json Trainer::trainer_state(bool done) const {
+  Json best_checkpoint;
+  if (const auto step = best_.best_step()) {
+    const auto path = parts_.checkpoints.path_of(*step);
+    if (std::filesystem::exists(path)) best_checkpoint = path.string();
+  }
+  Json own = state_.counters();
+  own.set("best_metric", or_null(best_.best()));
+  own.set("best_step", or_null(best_.best_step()));
+  own.set("evaluations_without_better", best_.evaluations_without_better());
+  own.set("identity", parts_.identity);
+  const Json control = Json::Object{{"should_epoch_stop", false},
+                                    {"should_evaluate", false},
+                                    {"should_log", false},
+                                    {"should_save", false},
+                                    {"should_training_stop", done}};
+  const auto callback = [](Json attributes) {
+    return Json(Json::Object{{"args", Json::Object{}}, {"attributes", std::move(attributes)}});
+  };
+  return Json::Object{{"best_global_step", or_null(best_.best_step())},
+                      {"best_metric", or_null(best_.best())},
+                      {"best_model_checkpoint", best_checkpoint},
+                      {"epoch", plan_.epoch_after(state_.step)},
+                      {"eval_steps", eval_steps_},
+                      {"global_step", state_.step},
+                      {"is_hyper_param_search", false},
+                      {"is_local_process_zero", true},
+                      {"is_world_process_zero", true},
+                      {"log_history", state_.log_history},
+                      {"logging_steps", logging_steps_},
+                      {"max_steps", plan_.total_steps},
+                      {"num_input_tokens_seen", state_.input_tokens},
+                      {"num_train_epochs", plan_.epochs},
+                      {"save_steps", save_steps_},
+                      {"stateful_callbacks", Json::Object{{"Elenchus", callback(own)},
+                                                          {"TrainerControl", callback(control)}}},
+                      {"total_flos", parts_.flops_per_token * double(state_.input_tokens)},
+                      {"train_batch_size", config_.per_device_train_batch_size},
+                      {"trial_name", nullptr},
+                      {"trial_params", nullptr}};
+}
+
+bool Trainer::finished_before() const {
+  const auto& folder = parts_.checkpoints.output_dir();
+  const auto path = folder / kWhat;
+  if (!std::filesystem::exists(path) || !std::filesystem::exists(folder / kAdapterWeightsFile))
+    return false;
+  try {
+    const Json state = Json::parse(read_text_file(path), path.string());
+    const Json* own = own_part(state);
+    const Json* identity = own ? own->find("identity") : nullptr;
+    return identity && *identity == parts_.identity;
+  } catch (const InputError&) {
+    return false;  // what cannot be read does not say that the run is done
+  }
+}
+
+bool Trainer::resume() {
+  nothing_to_do_ = finished_before();
+  if (nothing_to_do_) return true;
+  const auto found = parts_.checkpoints.newest_valid(
+      [&](const std::string& text) { tell(MessageLevel::warning, text); });
+  if (!found) return false;
+  resume_from(found->path);
+  return true;
+}
+
+void Trainer::resume_from(const std::filesystem::path& checkpoint) {
+  const CheckpointState saved = parts_.checkpoints.restore(checkpoint, parts_.identity, optimizer_);
+  restore_host_state(saved);
+  resumed_ = true;
+  saved_step_ = state_.step;
+  tell(MessageLevel::info, cat("resuming from ", checkpoint.string(), ": step ", state_.step,
+                               " of ", plan_.total_steps));
+}
+
+void Trainer::restore_host_state(const CheckpointState& saved) {
+  const Json* own = own_part(saved.trainer_state);
+  if (!own)
+    throw UserError(cat(kWhat,
+                        ": the counters of this program are missing; was the checkpoint "
+                        "written by other software?"),
+                    ExitCode::wrong_checkpoint);
+  state_.restore_counters(*own);
+  state_.log_history =
+      saved.trainer_state.at("log_history", kWhat).as_array("trainer_state.json: log_history");
+  optimizer_.set_updates(state_.updates);
+  const Json& best = own->at("best_metric", kWhat);
+  const Json& step = own->at("best_step", kWhat);
+  best_.restore(best.is_null() ? std::nullopt : std::optional(best.as_number("best_metric")),
+                step.is_null() ? std::nullopt : std::optional(step.as_integer("best_step")),
+                own->at("evaluations_without_better", kWhat).as_integer(kWhat));
+  if (!parts_.scale_loss) return;
+  if (!saved.scaler)
+    throw UserError("the checkpoint has no scaler.json: it is of a run without fp16",
+                    ExitCode::wrong_checkpoint);
+  scaler_.restore(*saved.scaler);
+}
+
+}  // namespace elenchus
