@@ -123,8 +123,9 @@ bool is_real_type(char type) {
 
 void append_value(TextBuilder& out, const Value& value, const Spec& spec) {
   Budget& budget = out.budget();
-  const auto integer = value.is_boolean() && spec.type == '\0' ? std::nullopt : value.integer();
-  if (value.text() || !value.number() || (value.is_boolean() && !integer)) {
+  const bool is_whole = value.integer() && !(value.is_boolean() && spec.type == '\0');
+  const std::int64_t integer = value.integer().value_or(0);
+  if (value.text() || !value.number() || (value.is_boolean() && !is_whole)) {
     if (spec.type != '\0' && spec.type != 's')
       budget.fail(cat("format '", spec.type, "' of a ", type_name(value)));
     Value text = to_text(budget, value);
@@ -132,19 +133,19 @@ void append_value(TextBuilder& out, const Value& value, const Spec& spec) {
       text = substring(*text.text(), 0, byte_of(*text.text(), std::size_t(spec.precision)));
     return append_padded(out, text, spec, '<');
   }
-  if (integer && spec.type == 'c') {
-    if (*integer < 0 || *integer > 0x10FFFF || (*integer >= 0xD800 && *integer < 0xE000))
+  if (is_whole && spec.type == 'c') {
+    if (integer < 0 || integer > 0x10FFFF || (integer >= 0xD800 && integer < 0xE000))
       budget.fail("format 'c' of a number that is no character");
     std::string one;
-    append_code_point(one, std::int32_t(*integer));
+    append_code_point(one, std::int32_t(integer));
     return append_padded(out, make_text(budget, one), spec, '<');
   }
-  if (integer && !is_real_type(spec.type)) {
+  if (is_whole && !is_real_type(spec.type)) {
     if (std::string_view("bdnoxX").find(spec.type) == std::string_view::npos && spec.type)
       budget.fail(cat("format '", spec.type, "' of an integer"));
     const std::uint64_t magnitude =
-        *integer < 0 ? 0 - std::uint64_t(*integer) : std::uint64_t(*integer);
-    return append_number(out, *integer < 0, whole_digits(magnitude, spec), spec);
+        integer < 0 ? 0 - std::uint64_t(integer) : std::uint64_t(integer);
+    return append_number(out, integer < 0, whole_digits(magnitude, spec), spec);
   }
   if (!is_real_type(spec.type) && spec.type)
     budget.fail(cat("format '", spec.type, "' of a float"));

@@ -144,7 +144,7 @@ Statement StatementParser::parse_for() {
   tokens_.expect_name("in");
   loop.expressions.push_back(expressions_.parse_tuple(false));
   loop.expressions.push_back(tokens_.skip_name("if") ? expressions_.parse_expression() : nullptr);
-  if (tokens_.at_name("recursive")) fail_at(loop.line, "recursive loops are not supported");
+  tokens_.skip_name("recursive");  // calling `loop` is refused when it happens
   ++loops_;
   loop.blocks.push_back(parse_body({"else", "endfor"}));
   --loops_;

@@ -261,7 +261,7 @@ void JsonPrinter::print_text(const Text& text) {
     const std::size_t escape = c < 0x80 ? kPlain.find(char(c)) : std::string_view::npos;
     if (escape != std::string_view::npos) {
       out += {'\\', kEscaped[escape]};
-    } else if (c < 0x20 || (style_.ascii_only && c >= 0x7F && c < 0x10000 && c != 0x7F)) {
+    } else if (c < 0x20 || (style_.ascii_only && c >= 0x7F && c < 0x10000)) {
       append_hex(out, "\\u", c, 4);
     } else if (style_.ascii_only && c >= 0x10000) {
       append_hex(out, "\\u", 0xD800 + ((c - 0x10000) >> 10), 4);

@@ -42,7 +42,7 @@ std::vector<Value> split_at_blanks(const Text& text, std::int64_t limit) {
   std::size_t begin = strip_left(text, nullptr, bytes.size());
   while (begin < bytes.size()) {
     if (limit >= 0 && std::int64_t(pieces.size()) == limit) {
-      pieces.push_back(substring(text, begin, strip_right(text, nullptr, begin)));
+      pieces.push_back(substring(text, begin, bytes.size()));
       break;
     }
     std::size_t end = begin;
@@ -65,7 +65,7 @@ std::vector<Value> split_at_blanks_from_right(const Text& text, std::int64_t lim
   std::size_t end = strip_right(text, nullptr, 0);
   while (end > 0) {
     if (limit >= 0 && std::int64_t(pieces.size()) == limit) {
-      pieces.push_back(substring(text, strip_left(text, nullptr, end), end));
+      pieces.push_back(substring(text, 0, end));
       break;
     }
     std::size_t begin = end;
