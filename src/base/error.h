@@ -21,8 +21,8 @@ enum class ExitCode : int {
   device_failed = 9,     ///< the device failed
 };
 
-/// The user can fix it: a bad flag, file, config or an impossible request. The message says what was
-/// found, what was expected, where (file, line, row, key or byte), and what to do.
+/// The user can fix it: a bad flag, file, config or an impossible request. The message says what
+/// was found, what was expected, where (file, line, row, key or byte), and what to do.
 struct UserError : std::runtime_error {
   explicit UserError(const std::string& message, ExitCode code = ExitCode::bad_recipe)
       : runtime_error(message), exit_code(code) {}
@@ -57,8 +57,7 @@ struct Where {
 
 /// Throws InternalError unless `ok`. For contracts, never for user input.
 inline void expect(bool ok, const char* what, Where at = Where::here()) {
-  if (!ok)
-    throw InternalError(std::string(at.file) + ":" + std::to_string(at.line) + ": " + what);
+  if (!ok) throw InternalError(std::string(at.file) + ":" + std::to_string(at.line) + ": " + what);
 }
 
 /// Its arguments written one after the other, as `operator<<` writes them.

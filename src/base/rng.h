@@ -1,5 +1,6 @@
 #pragma once
-// Random numbers as a pure function of what they are for: no state to save, none that depends on threads.
+// Random numbers as a pure function of what they are for: no state to save, none that depends on
+// threads.
 
 #include <array>
 #include <cstdint>
@@ -27,19 +28,19 @@ enum class RandomUse : std::uint32_t { lora_init, dropout, shuffle, split, sampl
 struct RandomKey {
   std::uint64_t seed = 0;
   RandomUse use = RandomUse::test;
-  std::uint32_t step = 0;  ///< micro-batch (dropout), epoch (shuffle), parameter (init), position (sample)
+  std::uint32_t step =
+      0;  ///< micro-batch (dropout), epoch (shuffle), parameter (init), position (sample)
   std::uint32_t site = 0;  ///< place in the model: layer * 64 + use within the layer; 0 elsewhere
 
   constexpr std::array<std::uint32_t, 4> draw4(std::uint32_t quad) const {
     return philox({quad, site, step, std::uint32_t(use)},
                   {std::uint32_t(seed), std::uint32_t(seed >> 32)});
   }
-  constexpr std::uint32_t draw(std::uint64_t i) const {
-    return draw4(std::uint32_t(i / 4))[i % 4];
-  }
+  constexpr std::uint32_t draw(std::uint64_t i) const { return draw4(std::uint32_t(i / 4))[i % 4]; }
   /// Uniform in [0, 1), a multiple of 2^-24.
   constexpr float uniform(std::uint64_t i) const { return float(draw(i) >> 8) * 0x1p-24f; }
-  /// Uniform in [0, bound), bound >= 1: draw * bound / 2^32. Deterministic everywhere; bias below bound / 2^32.
+  /// Uniform in [0, bound), bound >= 1: draw * bound / 2^32. Deterministic everywhere; bias below
+  /// bound / 2^32.
   constexpr std::uint32_t below(std::uint64_t i, std::uint32_t bound) const {
     return std::uint32_t((std::uint64_t{draw(i)} * bound) >> 32);
   }

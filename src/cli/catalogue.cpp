@@ -9,6 +9,7 @@ std::vector<std::unique_ptr<Command>> make_all_commands() {
   commands.push_back(make_train_command());
   commands.push_back(make_eval_command());
   commands.push_back(make_chat_command());
+  commands.push_back(make_compare_command());
   commands.push_back(make_predict_command());
   commands.push_back(make_inspect_command());
   commands.push_back(make_plan_command());

@@ -57,6 +57,7 @@ class Command {
 std::unique_ptr<Command> make_train_command();
 std::unique_ptr<Command> make_eval_command();
 std::unique_ptr<Command> make_chat_command();
+std::unique_ptr<Command> make_compare_command();
 std::unique_ptr<Command> make_predict_command();
 std::unique_ptr<Command> make_inspect_command();
 std::unique_ptr<Command> make_plan_command();

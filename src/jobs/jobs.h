@@ -47,6 +47,15 @@ struct ChatOptions {
 };
 int chat(const ChatOptions& options);
 
+struct CompareOptions {
+  RecipeSource recipe;
+  std::filesystem::path adapter;
+  std::vector<std::string> prompts;  ///< at least one
+  int max_new_tokens = 80;           ///< >= 1
+};
+/// Prints the base model's and the adapted model's reply to each prompt, with the recipe's scores.
+int compare(const CompareOptions& options);
+
 struct PredictOptions {
   RecipeSource recipe;
   std::filesystem::path adapter, input, output;

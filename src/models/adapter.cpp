@@ -69,6 +69,23 @@ Shape projection_shape(const DecoderConfig& c, Slot slot) {
   }
 }
 
+bool has_bias(const DecoderConfig& c, Slot slot) {
+  switch (slot) {
+    case Slot::q:
+    case Slot::k:
+    case Slot::v:
+      return c.qkv_bias;
+    case Slot::o:
+      return c.o_bias;
+    case Slot::gate:
+    case Slot::up:
+    case Slot::down:
+      return c.mlp_bias;
+    default:
+      return false;
+  }
+}
+
 AdapterPlan plan_adapter(const LoraConfig& config, const Architecture& architecture,
                          const DecoderConfig& decoder) {
   AdapterPlan plan{.ranks = {},

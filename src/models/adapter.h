@@ -57,5 +57,7 @@ void load_adapter(Stream& stream, ParamSet& params, const TensorSource& source);
 
 /// [out, in] of a projection.
 Shape projection_shape(const DecoderConfig& decoder, Slot slot);
+/// Whether a projection adds a bias.
+bool has_bias(const DecoderConfig& decoder, Slot slot);
 
 }  // namespace elenchus

@@ -34,21 +34,21 @@ class BlockBuilder {
                                     .kv_heads = c.kv_heads,
                                     .head_dim = c.head_dim,
                                     .scale = float(1 / std::sqrt(double(c.head_dim)))};
-    Projection qkv = group(layer, 0, 3, c.qkv_bias);
-    Projection o = group(layer, 3, 4, c.o_bias);
-    Projection gate_up = group(layer, 4, 6, c.mlp_bias);
-    Projection down = group(layer, 6, 7, c.mlp_bias);
+    Projection qkv = group(layer, 0, 3);
+    Projection o = group(layer, 3, 4);
+    Projection gate_up = group(layer, 4, 6);
+    Projection down = group(layer, 6, 7);
     return DecoderBlock(Attention(std::move(qkv), std::move(o), shape, cosine, sine, layer),
                         GatedMlp(std::move(gate_up), std::move(down), c.activation), norms);
   }
 
  private:
   /// The projections [first, last) of kProjectionSlots as one group.
-  Projection group(std::int64_t layer, int first, int last, bool biased) {
+  Projection group(std::int64_t layer, int first, int last) {
     std::vector<Projection::Part> parts;
     std::vector<Param*> a_factors;
     for (int i = first; i < last; ++i) {
-      parts.push_back(part(layer, i, biased));
+      parts.push_back(part(layer, i));
       if (adapter_.rank(layer, i) > 0) a_factors.push_back(&param(layer, i, "lora_A"));
     }
     Tensor a, da;
@@ -63,15 +63,16 @@ class BlockBuilder {
     return Projection(std::move(parts), a, da, adapter_.dropout, std::uint32_t(layer * 64 + first));
   }
 
-  Projection::Part part(std::int64_t layer, int i, bool biased) {
+  Projection::Part part(std::int64_t layer, int i) {
     const Slot slot = kProjectionSlots[i];
     const Shape shape = projection_shape(model_.config, slot);
     const bool paired = model_.paired_qk_rows && (slot == Slot::q || slot == Slot::k);
     reader_.set_paired_rows(paired ? model_.config.head_dim : 0);
-    Projection::Part part{
-        .weight = options_.load_in_4bit ? reader_.nf4(slot, layer, shape)
-                                        : reader_.dense(slot, layer, shape),
-        .bias = biased ? reader_.vector(slot, layer, "bias", shape[0]) : ConstTensor{}};
+    Projection::Part part{.weight = options_.load_in_4bit ? reader_.nf4(slot, layer, shape)
+                                                          : reader_.dense(slot, layer, shape),
+                          .bias = has_bias(model_.config, slot)
+                                      ? reader_.vector(slot, layer, "bias", shape[0])
+                                      : ConstTensor{}};
     reader_.set_paired_rows(0);
     if (adapter_.rank(layer, i) > 0) {
       part.b = &param(layer, i, "lora_B");

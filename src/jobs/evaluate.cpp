@@ -1,0 +1,48 @@
+// `elenchus eval`: a recipe's metrics on its evaluation rows, with or without an adapter.
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "io/peft_adapter.h"
+#include "jobs/adapter_choice.h"
+#include "jobs/jobs.h"
+#include "jobs/replies.h"
+#include "jobs/run_setup.h"
+#include "train/evaluator.h"
+
+namespace elenchus {
+
+int evaluate(const EvaluateOptions& options) {
+  RunSetup run(read_recipe(options.recipe.file, options.recipe.overrides));
+  if (!run.eval_batches)
+    throw UserError(
+        "there is no row to evaluate on: set data.eval_file, or data.train_fraction below 1");
+  run.load.lora = adapter_choice(options.adapter);
+  run.shapes.train_tokens = 0;
+  const MemoryPlan memory = plan_run(run);
+  const std::unique_ptr<Stream> stream = Stream::open({}, run.recipe.model.threads);
+  Arena arena(*stream, memory.activations);
+  LoadedModel model = load_model(*stream, run.files, run.load);
+  if (options.adapter)
+    load_adapter(*stream, model.decoder->params(), open_adapter_weights(*options.adapter));
+
+  Replier replier(run, *model.decoder, *stream, arena);
+  Evaluator evaluator(
+      {.stream = *stream,
+       .arena = arena,
+       .model = *model.decoder,
+       .batches = *run.eval_batches,
+       .tokenizer = run.text.tokenizer.get(),
+       .metrics = std::move(run.metrics.metrics),
+       .combined = run.metrics.combined,
+       .generate = [&](std::span<const std::int64_t> rows) { return replier.to_eval_rows(rows); }});
+  const Evaluation result = evaluator.evaluate();
+  Json out{Json::Object{}};
+  for (const auto& [name, value] : result.values) out.set(name, value);
+  out.set("eval_runtime", result.seconds);
+  out.set("eval_samples", result.samples);
+  fmt::print("{}\n", out.dump());
+  return 0;
+}
+
+}  // namespace elenchus

@@ -1,0 +1,124 @@
+// READ THIS FIRST. How a fine-tuning run is put together: recipe -> text, rows and shapes -> memory
+// plan -> model with adapters -> trainer. Each step is one call into the room that does it.
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/folder_lock.h"
+#include "jobs/jobs.h"
+#include "jobs/replies.h"
+#include "jobs/run_setup.h"
+#include "train/callbacks/catalogue.h"
+#include "train/trainer.h"
+
+namespace elenchus {
+namespace {
+
+/// What the adapter folder and every checkpoint hold beside the tensors.
+AdapterFiles adapter_files(const RunSetup& run, const AdapterPlan& adapter) {
+  AdapterFiles out;
+  out.config.base_model_name_or_path = run.recipe.model_as_written;
+  out.config.r = run.recipe.lora.r;
+  out.config.lora_alpha = run.recipe.lora.lora_alpha;
+  out.config.lora_dropout = run.recipe.lora.lora_dropout;
+  out.config.target_modules = adapter.target_names;
+  out.config.use_rslora = run.recipe.lora.use_rslora;
+  for (const TextFile& file : run.text.files) out.files.push_back({file.name, file.bytes});
+  return out;
+}
+
+/// What a checkpoint must share with a run that continues from it.
+Json run_identity(const RunSetup& run, const LoadedModel& model) {
+  Json identity = recipe_to_json(run.recipe);
+  identity.set("data_fingerprint", run.train_batches.fingerprint());
+  identity.set("base_model_fingerprint", fmt::format("{:016x}", model.base_fingerprint));
+  return identity;
+}
+
+std::unique_ptr<Evaluator> make_evaluator(RunSetup& run, Stream& stream, Arena& arena,
+                                          LanguageModel& model, Replier& replier) {
+  if (!run.eval_batches) return nullptr;
+  return std::make_unique<Evaluator>(
+      EvaluatorParts{.stream = stream,
+                     .arena = arena,
+                     .model = model,
+                     .batches = *run.eval_batches,
+                     .tokenizer = run.text.tokenizer.get(),
+                     .metrics = std::move(run.metrics.metrics),
+                     .combined = run.metrics.combined,
+                     .generate = [&replier](std::span<const std::int64_t> rows) {
+                       return replier.to_eval_rows(rows);
+                     }});
+}
+
+std::function<std::vector<Sample>()> sampler(const RunSetup& run, Replier& replier) {
+  if (run.sample_prompts.empty()) return {};
+  return [&run, &replier] {
+    const std::vector<std::string> replies = replier.to_samples();
+    std::vector<Sample> samples;
+    for (std::size_t i = 0; i < replies.size(); ++i)
+      samples.push_back({run.recipe.training.sample_prompts[i], replies[i]});
+    return samples;
+  };
+}
+
+/// The files that say what was asked for: training_args.yaml and training_config.json.
+void write_configuration(const Recipe& recipe) {
+  const std::filesystem::path folder = recipe.training.output_dir;
+  write_file_atomically(folder / "training_args.yaml", recipe_to_yaml(recipe));
+  write_file_atomically(folder / "training_config.json",
+                        training_config_json(recipe).dump(2) + "\n");
+}
+
+}  // namespace
+
+int finetune(const FinetuneOptions& options) {
+  RunSetup run(read_recipe(options.recipe.file, options.recipe.overrides));
+  const TrainingConfig& training = run.recipe.training;
+  const auto tell = [&](const std::string& line) {
+    if (!options.quiet) say(line);
+  };
+  for (const std::string& note : run.recipe.notes) tell(note);
+  tell(describe(run.dataset, run.recipe.data));
+  const MemoryPlan memory = plan_run(run);
+  tell("Memory planned:\n" + memory_plan_text(memory));
+
+  const FolderLock lock(training.output_dir);
+  const std::unique_ptr<Stream> stream = Stream::open({}, run.recipe.model.threads);
+  Arena arena(*stream, memory.activations);
+  LoadedModel model = load_model(*stream, run.files, run.load);
+  model.decoder->set_recomputed_blocks(memory.recomputed_blocks);
+  if (run.recipe.lora.init_from)
+    load_adapter(*stream, model.decoder->params(),
+                 open_adapter_weights(*run.recipe.lora.init_from));
+
+  CheckpointStore checkpoints(*stream, training.output_dir, training.save_total_limit,
+                              adapter_files(run, model.adapter));
+  Replier replier(run, *model.decoder, *stream, arena);
+  const std::unique_ptr<Evaluator> evaluator =
+      make_evaluator(run, *stream, arena, *model.decoder, replier);
+  StopSignal stop;
+  Trainer trainer(training, {.stream = *stream,
+                             .arena = arena,
+                             .model = *model.decoder,
+                             .batches = run.train_batches,
+                             .checkpoints = checkpoints,
+                             .evaluator = evaluator.get(),
+                             .stop = &stop,
+                             .callbacks = standard_callbacks(options.quiet ? Verbosity::quiet
+                                                                           : Verbosity::normal),
+                             .sample_replies = sampler(run, replier),
+                             .identity = run_identity(run, model)});
+  const auto resume = options.resume ? options.resume : resume_choice(run.recipe);
+  if (resume && resume->checkpoint)
+    trainer.resume_from(*resume->checkpoint);
+  else if (resume)
+    trainer.resume();
+  const RunResult result = trainer.run();
+  if (result.end != RunEnd::nothing_to_do) write_configuration(run.recipe);
+  return result.exit_code;
+}
+
+}  // namespace elenchus

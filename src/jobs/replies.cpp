@@ -1,0 +1,45 @@
+#include "jobs/replies.h"
+
+#include "base/error.h"
+
+namespace elenchus {
+
+Replier::Replier(RunSetup& run, LanguageModel& model, Stream& stream, Arena& arena)
+    : run_(run), generator_(model, stream, arena, *run.text.tokenizer) {}
+
+GenerateOptions Replier::options() const {
+  GenerateOptions options{.stop_ids = run_.text.stop_ids,
+                          .max_positions = run_.load.max_positions,
+                          .batch_size = std::max<std::int64_t>(1, run_.shapes.prompts)};
+  if (run_.metrics.replies) {
+    const ReplySettings& settings = *run_.metrics.replies;
+    options.max_new_tokens = settings.max_new_tokens;
+    options.sampling = {.temperature = settings.temperature,
+                        .top_p = settings.top_p,
+                        .top_k = settings.top_k,
+                        .seed = std::uint64_t(run_.recipe.training.seed)};
+  }
+  return options;
+}
+
+std::vector<std::string> Replier::to(std::span<const std::vector<TokenId>> prompts,
+                                     const GenerateOptions& options) {
+  std::vector<std::string> texts;
+  for (Reply& reply : generator_.generate(prompts, options)) texts.push_back(std::move(reply.text));
+  return texts;
+}
+
+std::vector<std::string> Replier::to_eval_rows(std::span<const std::int64_t> rows) {
+  std::vector<std::vector<TokenId>> prompts;
+  for (const std::int64_t row : rows) prompts.push_back(run_.eval_prompts.at(std::size_t(row)));
+  return to(prompts, options());
+}
+
+std::vector<std::string> Replier::to_samples() {
+  GenerateOptions chosen = options();
+  chosen.max_new_tokens = run_.recipe.training.sample_max_new_tokens;
+  chosen.sampling = {};
+  return to(run_.sample_prompts, chosen);
+}
+
+}  // namespace elenchus

@@ -1,0 +1,34 @@
+#pragma once
+// Replies of a model to prompts, as evaluation, samples and comparison ask for them.
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "generate/generator.h"
+#include "jobs/run_setup.h"
+
+namespace elenchus {
+
+/// Answers the prompts of a run with the model as it is at that moment.
+class Replier {
+ public:
+  /// Everything outlives this.
+  Replier(RunSetup& run, LanguageModel& model, Stream& stream, Arena& arena);
+  /// To the evaluation rows of these numbers, by the recipe's settings for replies.
+  std::vector<std::string> to_eval_rows(std::span<const std::int64_t> rows);
+  /// To training.sample_prompts, greedily.
+  std::vector<std::string> to_samples();
+  /// To any prompts.
+  std::vector<std::string> to(std::span<const std::vector<TokenId>> prompts,
+                              const GenerateOptions& options);
+  /// Options for this run's model: stop ids, limits and batch size, with the recipe's sampling.
+  GenerateOptions options() const;
+  const GenerateTimings& timings() const { return generator_.timings(); }
+
+ private:
+  RunSetup& run_;
+  Generator generator_;
+};
+
+}  // namespace elenchus

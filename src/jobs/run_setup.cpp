@@ -1,0 +1,128 @@
+#include "jobs/run_setup.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace elenchus {
+namespace {
+
+std::uint64_t data_seed(const Recipe& recipe) {
+  return std::uint64_t(recipe.data.data_seed.value_or(recipe.training.seed));
+}
+
+BatchRules train_rules(const Recipe& recipe) {
+  return {.batch_size = recipe.training.per_device_train_batch_size,
+          .packing = recipe.data.packing,
+          .max_length = recipe.data.max_length,
+          .sampling = recipe.data.sampling,
+          .seed = data_seed(recipe)};
+}
+
+BatchRules eval_rules(const Recipe& recipe) {
+  return {.batch_size = recipe.training.per_device_eval_batch_size,
+          .packing = false,
+          .max_length = recipe.data.max_length,
+          .sampling = Sampling::sequential,
+          .seed = 0};
+}
+
+std::size_t longest(std::span<const std::vector<TokenId>> prompts) {
+  std::size_t length = 0;
+  for (const auto& prompt : prompts) length = std::max(length, prompt.size());
+  return length;
+}
+
+}  // namespace
+
+RenderRules render_rules(const TextFiles& text, const DataConfig& data) {
+  return {.tokenizer = *text.tokenizer,
+          .chat_template = text.chat_template ? &*text.chat_template : nullptr,
+          .eos = text.eos,
+          .bos = {},
+          .end_of_turn = text.stop_ids,
+          .assistant_only_loss = data.assistant_only_loss,
+          .system_role = data.system_role};
+}
+
+int thread_count(const ModelConfig& config) { return ThreadPool(config.threads).threads(); }
+
+RunSetup::RunSetup(Recipe from)
+    : recipe(std::move(from)),
+      files(open_model_files(recipe.model.model_name_or_path)),
+      text(load_text(files, recipe.data.chat_template_path)),
+      renderer(render_rules(text, recipe.data)),
+      dataset(load_dataset(recipe.data, renderer, data_seed(recipe))),
+      train_batches(dataset.train, train_rules(recipe)),
+      metrics(make_metrics(recipe.metrics)) {
+  if (!dataset.eval.empty())
+    eval_batches = std::make_unique<RowBatchSource>(dataset.eval, eval_rules(recipe));
+  const std::int64_t vocabulary = identify_model(files).config.vocabulary;
+  if (text.tokenizer->vocabulary_size() > vocabulary)
+    throw InputError(cat(files.path.string(), ": the tokenizer has ",
+                         text.tokenizer->vocabulary_size(), " tokens, the model only ",
+                         vocabulary));
+  make_prompts();
+  measure_shapes();
+  load = {.load_in_4bit = recipe.quantization.load_in_4bit,
+          .lora = recipe.lora,
+          .compute = DType::f32,
+          .max_positions = std::max<std::int64_t>(recipe.data.max_length, shapes.cache_rows),
+          .seed = std::uint64_t(recipe.training.seed),
+          .label_smoothing = float(recipe.training.label_smoothing_factor)};
+}
+
+void RunSetup::make_prompts() {
+  if (metrics.replies)
+    for (const Conversation& conversation : dataset.eval_conversations)
+      eval_prompts.push_back(renderer.prompt(reply_task(conversation).prompt).ids);
+  for (const std::string& prompt : recipe.training.sample_prompts) {
+    const Message message{.role = "user", .content = prompt};
+    sample_prompts.push_back(renderer.prompt({&message, 1}).ids);
+  }
+}
+
+void RunSetup::measure_shapes() {
+  const auto& training = recipe.training;
+  shapes = {.train_tokens = train_batches.max_tokens(),
+            .train_targets = train_batches.max_targets(),
+            .train_sequences = training.per_device_train_batch_size};
+  if (eval_batches) {
+    shapes.eval_tokens = eval_batches->max_tokens();
+    shapes.eval_targets = eval_batches->max_targets();
+    shapes.eval_sequences = training.per_device_eval_batch_size;
+  }
+  if (eval_prompts.empty() && sample_prompts.empty()) return;
+  const std::int64_t new_tokens =
+      std::max<std::int64_t>(metrics.replies ? metrics.replies->max_new_tokens : 0,
+                             sample_prompts.empty() ? 0 : training.sample_max_new_tokens);
+  const std::int64_t prompt =
+      std::int64_t(std::max(longest(eval_prompts), longest(sample_prompts)));
+  const std::int64_t prompts = std::int64_t(std::max(eval_prompts.size(), sample_prompts.size()));
+  shapes.prompts = std::min<std::int64_t>(training.per_device_eval_batch_size, prompts);
+  shapes.prompt_tokens =
+      std::min(shapes.prompts * prompt, std::max(GenerateOptions{}.prefill_tokens, prompt));
+  shapes.cache_rows = prompt + new_tokens;
+}
+
+MemoryPlan plan_run(RunSetup& run) {
+  const std::size_t available = available_memory();
+  MemoryPlan plan =
+      plan_memory(run.files, run.load, run.shapes, run.recipe.training.gradient_checkpointing,
+                  available, thread_count(run.recipe.model));
+  if (plan.peak() > available)
+    throw UserError(
+        fmt::format(
+            "this run needs {} of memory and {} are there:\n{}What helps, most first: "
+            "training.gradient_checkpointing=true, a smaller "
+            "training.per_device_train_batch_size, a smaller data.max_length, a smaller lora.r",
+            bytes_text(plan.peak()), bytes_text(available), memory_plan_text(plan)),
+        ExitCode::out_of_resources);
+  return plan;
+}
+
+void say(const std::string& line) { fmt::print(stderr, "{}\n", line); }
+
+}  // namespace elenchus

@@ -1,0 +1,57 @@
+#pragma once
+// What training, evaluation, inspection and planning share: a recipe's model files, text, rows and
+// shapes.
+
+#include <memory>
+#include <vector>
+
+#include "data/batch_source.h"
+#include "data/dataset.h"
+#include "jobs/memory_plan.h"
+#include "jobs/recipe.h"
+#include "jobs/text_files.h"
+#include "metrics/metric_config.h"
+#include "models/loader.h"
+
+namespace elenchus {
+
+/// Everything that is known before a weight is read. Not movable: parts refer to each other.
+struct RunSetup {
+  /// Reads the model's headers, its tokenizer and the rows. UserError and InputError as its parts.
+  explicit RunSetup(Recipe recipe);
+  RunSetup(const RunSetup&) = delete;
+  RunSetup& operator=(const RunSetup&) = delete;
+
+  Recipe recipe;
+  ModelFiles files;
+  TextFiles text;
+  RowRenderer renderer;
+  Dataset dataset;
+  RowBatchSource train_batches;
+  std::unique_ptr<RowBatchSource> eval_batches;  ///< null without evaluation rows
+  MetricSet metrics;
+  /// The prompts of the evaluation rows, and of training.sample_prompts, as tokens; only where
+  /// replies are generated.
+  std::vector<std::vector<TokenId>> eval_prompts, sample_prompts;
+  LoadOptions load;
+  LargestShapes shapes;
+
+ private:
+  void make_prompts();
+  void measure_shapes();
+};
+
+/// How rows of a model become tokens under a recipe.
+RenderRules render_rules(const TextFiles& text, const DataConfig& data);
+
+/// CPU threads of a recipe: as asked for, or every core.
+int thread_count(const ModelConfig& config);
+
+/// Plans the run's memory, and UserError-s where it cannot fit: the message has the parts and the
+/// knobs, strongest first.
+MemoryPlan plan_run(RunSetup& run);
+
+/// One line to stderr.
+void say(const std::string& line);
+
+}  // namespace elenchus
