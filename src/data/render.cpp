@@ -70,10 +70,17 @@ bool RowRenderer::ends_turn(TokenId id) const {
 }
 
 TokenizedRow RowRenderer::render(const Conversation& conversation) const {
-  TokenizedRow row = conversation.plain() ? render_plain(conversation) : render_chat(conversation);
-  row.number = conversation.place.number;
-  row.file = conversation.place.file;
-  return row;
+  try {
+    TokenizedRow row =
+        conversation.plain() ? render_plain(conversation) : render_chat(conversation);
+    row.number = conversation.place.number;
+    row.file = conversation.place.file;
+    return row;
+  } catch (const RowError&) {
+    throw;
+  } catch (const InputError& error) {  // of the template on a part of the row, or of the tokenizer
+    throw RowError("render_failed", printable(error.what(), 300));
+  }
 }
 
 // Special tokens that a plain text holds are meant: such files are often rendered chats.
