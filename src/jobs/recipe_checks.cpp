@@ -232,7 +232,8 @@ void Checker::metrics() const {
 
 void refuse_classification() {
   throw UserError(
-      "model.task_type: SEQ_CLS: classification is not in this build; expected CAUSAL_LM");
+      "classification (model.task_type: SEQ_CLS, predict) is not in this build; expected "
+      "model.task_type: CAUSAL_LM");
 }
 
 void check_recipe(const Recipe& recipe, const ConfigNode& tree) {
