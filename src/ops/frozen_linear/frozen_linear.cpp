@@ -149,6 +149,18 @@ std::vector<PartView> views_of(std::span<const LinearPart> parts) {
   return views;
 }
 
+/// out = xa with each part's columns times its lora_scale.
+void scale_columns(Stream& stream, Tensor out, ConstTensor xa, std::span<const PartView> views) {
+  const std::int64_t rank = xa.dim(1);
+  std::vector<float> factors;
+  for (const PartView& view : views)
+    factors.insert(factors.end(), std::size_t(view.rank), view.part->lora_scale);
+  const float* const from = xa.as<float>();
+  float* const to = out.as<float>();
+  for_elements(stream, xa.elements(),
+               [&](std::int64_t i) { to[i] = factors[std::size_t(i % rank)] * from[i]; });
+}
+
 const float* data_or_null(ConstTensor t) { return t ? t.as<float>() : nullptr; }
 
 void forward_many(Stream& stream, Tensor y, ConstTensor x, std::span<const PartView> views,
@@ -179,6 +191,14 @@ void forward_many(Stream& stream, Tensor y, ConstTensor x, std::span<const PartV
     outputs.push_back(std::move(output));
   }
   gemm(stream, x.dim(0), outputs);
+}
+
+/// Up to how many rows of x the weights alone set the pace. Expanding NF4 by panels is no slower,
+/// so there the blocked product wins earlier.
+std::int64_t most_few_rows(std::span<const LinearPart> parts) {
+  for (const LinearPart& part : parts)
+    if (std::holds_alternative<Nf4Weight>(*part.weight)) return 3;
+  return kFewRows;
 }
 
 void forward_few(Stream& stream, Tensor y, ConstTensor x, std::span<const PartView> views,
@@ -222,8 +242,8 @@ void frozen_linear_forward(Stream& stream, Arena& scratch, Tensor y, ConstTensor
   for (const LinearPart& part : parts) biases.push_back(widened(stream, scratch, part.bias));
   if (stream.dry()) return;
   const std::vector<PartView> views = views_of(parts);
-  (x.dim(0) <= kFewRows ? forward_few : forward_many)(stream, y_wide, x_wide, views, xa_wide,
-                                                      biases);
+  (x.dim(0) <= most_few_rows(parts) ? forward_few : forward_many)(stream, y_wide, x_wide, views,
+                                                                  xa_wide, biases);
   round_into(stream, y, y_wide);
 }
 
@@ -295,9 +315,12 @@ void lora_b_backward(Stream& stream, Arena& scratch, Tensor dxa, std::span<const
   const Arena::Scope scope(scratch);
   const ConstTensor dy_wide = widened(stream, scratch, dy), xa_wide = widened(stream, scratch, xa);
   const Tensor dxa_wide = f32_room(scratch, dxa);
+  const Tensor scaled_xa = scratch.alloc(xa.shape(), DType::f32);
   if (stream.dry()) return;
+  const std::vector<PartView> views = views_of(parts);
+  scale_columns(stream, scaled_xa, xa_wide, views);
   std::vector<GemmOutput> to_dxa;
-  for (const PartView& view : views_of(parts)) {
+  for (const PartView& view : views) {
     if (view.rank == 0) continue;
     const LinearPart& part = *view.part;
     const float* const dy_part = dy_wide.as<float>() + view.first_column;
@@ -312,19 +335,22 @@ void lora_b_backward(Stream& stream, Arena& scratch, Tensor dxa, std::span<const
                                  .depth = view.out,
                                  .pack_b = dense_panels(part.lora_b.data(), DType::f32, view.rank),
                                  .alpha = part.lora_scale}}});
+    // db^T = xa^T dy: dy is read once, along its rows.
     const GemmOutput to_db{.c = db[std::size_t(view.part - parts.data())].as<float>(),
                            .row_stride = view.rank,
-                           .columns = view.rank,
+                           .columns = view.out,
                            .beta = 1,
                            .bias = nullptr,
-                           .terms = {{.a = dy_part,
+                           .terms = {{.a = scaled_xa.as<float>() + view.first_rank,
                                       .row_stride = 1,
-                                      .depth_stride = sizes.out,
+                                      .depth_stride = sizes.rank,
                                       .depth = dy.dim(0),
-                                      .pack_b = dense_panels(xa_wide.as<float>() + view.first_rank,
-                                                             DType::f32, sizes.rank),
-                                      .alpha = part.lora_scale}}};
-    gemm(stream, view.out, {&to_db, 1});
+                                      .pack_b = dense_panels(dy_part, DType::f32, sizes.out),
+                                      .b = dy_part,
+                                      .b_stride = sizes.out,
+                                      .alpha = 1}},
+                           .transposed = true};
+    gemm(stream, view.rank, {&to_db, 1});
   }
   gemm(stream, dy.dim(0), to_dxa);
   round_into(stream, dxa, dxa_wide);

@@ -2,6 +2,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/matmul/dense_panel.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -39,6 +40,9 @@ HWY_INLINE hn::Vec<D> load(D d, const bf16* from) {
   return hn::PromoteTo(d, hn::LoadU(half, reinterpret_cast<const hwy::bfloat16_t*>(from)));
 }
 
+// Rows are short pieces of long ones: too short for the machine to see them coming.
+constexpr std::int64_t kRowsAhead = 8;
+
 /// Row by row: full panels vector by vector, the last one element by element.
 template <class T>
 void pack_as_is(const DenseSource& source, const PanelRange& range, float* HWY_RESTRICT out) {
@@ -50,6 +54,8 @@ void pack_as_is(const DenseSource& source, const PanelRange& range, float* HWY_R
     const T* from = data + (range.first_row + k) * source.row_stride;
     float* to = out + k * width;
     for (std::int64_t p = 0; p < full; ++p, from += width, to += range.depth * width) {
+      hwy::Prefetch(from + kRowsAhead * source.row_stride);
+      hwy::Prefetch(from + kRowsAhead * source.row_stride + lanes);
       hn::Store(load(f, from), f, to);
       hn::Store(load(f, from + lanes), f, to + lanes);
     }
@@ -112,7 +118,12 @@ void pack_transposed(const DenseSource& source, const PanelRange& range, float* 
     float* const to = out + h / 2 * range.depth * width + h % 2 * lanes;
     std::int64_t k = 0;
 #if HWY_TARGET != HWY_SCALAR
-    for (; k + 4 <= range.depth; k += 4) transpose_four(rows, k, to + k * width, width);
+    for (; k + 4 <= range.depth; k += 4) {
+      if (k % 16 == 0)
+        for (std::int64_t i = 0; i < lanes; ++i)
+          hwy::Prefetch(rows[i] + lanes * source.row_stride + k);
+      transpose_four(rows, k, to + k * width, width);
+    }
 #endif
     for (; k < range.depth; ++k)
       for (std::int64_t i = 0; i < lanes; ++i) to[k * width + i] = static_cast<float>(rows[i][k]);

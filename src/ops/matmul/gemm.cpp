@@ -16,6 +16,8 @@ constexpr std::int64_t kPackedRowsBytes = kMaxKernelRows * kGroupDepth * 4;
 constexpr std::int64_t kTasksPerThread = 6;
 constexpr std::int64_t kLeastColumns = 128;
 constexpr std::int64_t kLeastRows = 96;
+// Up to here B is read in place where it can be.
+constexpr std::int64_t kFewOutputRows = 2 * kMaxKernelRows;
 
 constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 constexpr std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
@@ -52,11 +54,17 @@ std::vector<DepthGroup> group_depths(const GemmOutput& output) {
 struct Task {
   const GemmOutput* output;
   const std::vector<DepthGroup>* groups;
+  std::int64_t output_rows;
   std::int64_t first_row, rows, first_column, columns;
 };
 
 void scale(float* values, std::int64_t count, float factor) {
   for (std::int64_t i = 0; i < count; ++i) values[i] *= factor;
+}
+
+bool reads_in_place(const Task& task, const GemmTerm& term) {
+  return term.b && term.alpha == 1 && task.output_rows <= kFewOutputRows &&
+         task.columns % kColumnStep == 0;
 }
 
 void run_group(const Task& task, const DepthGroup& group, bool is_first, std::byte* scratch) {
@@ -67,11 +75,23 @@ void run_group(const Task& task, const DepthGroup& group, bool is_first, std::by
   for (int s = 0; s < group.count; ++s) {
     const Piece& piece = group.pieces[std::size_t(s)];
     const GemmTerm& term = *piece.term;
+    StripSegment& segment = segments[std::size_t(s)];
+    segment = {.a = term.a + piece.first * term.depth_stride,
+               .row_stride = term.row_stride,
+               .depth_stride = term.depth_stride,
+               .b = packed_b,
+               .b_stride = kernel.columns,
+               .panel_stride = kernel.columns * piece.depth,
+               .depth = piece.depth};
+    if (reads_in_place(task, term)) {
+      segment.b = term.b + piece.first * term.b_stride + task.first_column;
+      segment.b_stride = term.b_stride;
+      segment.panel_stride = kernel.columns;
+      continue;
+    }
     term.pack_b({piece.first, piece.depth, task.first_column, task.columns}, packed_b);
     const std::int64_t packed = round_up(task.columns, kernel.columns) * piece.depth;
     if (term.alpha != 1) scale(packed_b, packed, term.alpha);
-    segments[std::size_t(s)] = {term.a + piece.first * term.depth_stride, term.row_stride,
-                                term.depth_stride, packed_b, piece.depth};
     packed_b += packed;
   }
   const GemmOutput& output = *task.output;
@@ -83,8 +103,10 @@ void run_group(const Task& task, const DepthGroup& group, bool is_first, std::by
                     .segment_count = group.count,
                     .rows = std::min<std::int64_t>(kernel.rows, task.first_row + task.rows - row),
                     .columns = task.columns,
-                    .c = output.c + row * output.row_stride + task.first_column,
+                    .c = output.transposed ? output.c + task.first_column * output.row_stride + row
+                                           : output.c + row * output.row_stride + task.first_column,
                     .c_stride = output.row_stride,
+                    .c_transposed = output.transposed,
                     .beta = is_first ? output.beta : 1.0f,
                     .bias = is_first && output.bias ? output.bias + task.first_column : nullptr,
                     .packed_a = packed_a});
@@ -122,7 +144,7 @@ void gemm(Stream& stream, std::int64_t rows, std::span<const GemmOutput> outputs
     const std::int64_t step = columns_per_task(all_columns, output.columns, deepest, wanted);
     for (std::int64_t first = 0; first < output.columns; first += step)
       columns.push_back(
-          {&output, &groups.back(), 0, rows, first, std::min(step, output.columns - first)});
+          {&output, &groups.back(), rows, 0, rows, first, std::min(step, output.columns - first)});
   }
   if (columns.empty()) return;
 

@@ -31,6 +31,10 @@ struct GemmTerm {
   std::int64_t row_stride = 0, depth_stride = 0;
   std::int64_t depth = 0;
   PackPanels pack_b;
+  /// Element (k, n) of an f32 B at b[k * b_stride + n], or null. Where C has few rows it is read in
+  /// place, for packing would cost as much as the product.
+  const float* b = nullptr;
+  std::int64_t b_stride = 0;
   float alpha = 1;
 };
 
@@ -42,6 +46,8 @@ struct GemmOutput {
   float beta = 0;
   const float* bias = nullptr;  ///< f32 [columns], or null
   std::vector<GemmTerm> terms;
+  /// Element (m, n) of C lies at c[n * row_stride + m]; then without bias.
+  bool transposed = false;
 };
 
 /// Computes outputs that share M. The order of additions within an element follows from the depths

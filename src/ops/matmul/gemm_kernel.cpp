@@ -32,7 +32,7 @@ KernelShape Shape() { return {kRows, columns_of_kernel()}; }
 template <int rows, int vectors>
 HWY_INLINE void accumulate(V (&acc)[rows][vectors], const float* a, std::int64_t row_stride,
                            std::int64_t depth_stride, const float* HWY_RESTRICT b,
-                           std::int64_t depth) {
+                           std::int64_t b_stride, std::int64_t depth) {
   constexpr F f;
   const std::int64_t lanes = std::int64_t(hn::Lanes(f));
   constexpr int kGroups = (rows + 2) / 3;
@@ -42,8 +42,8 @@ HWY_INLINE void accumulate(V (&acc)[rows][vectors], const float* a, std::int64_t
   for (std::int64_t k = 0; k < depth; ++k) {
     V right[vectors];
 #pragma GCC unroll 2
-    for (int j = 0; j < vectors; ++j) right[j] = hn::Load(f, b + j * lanes);
-    b += 2 * lanes;
+    for (int j = 0; j < vectors; ++j) right[j] = hn::LoadU(f, b + j * lanes);
+    b += b_stride;
 #pragma GCC unroll 12
     for (int i = 0; i < rows; ++i) {
       const V left = hn::Set(f, group[i / 3][i % 3 * row_stride]);
@@ -70,7 +70,8 @@ HWY_NOINLINE void multiply_tile(const StripSegment* segments, int count, std::in
   for (int s = 0; s < count; ++s) {
     const StripSegment& segment = segments[s];
     accumulate<rows, vectors>(acc, segment.a, segment.row_stride, segment.depth_stride,
-                              segment.b + panel * segment.depth * 2 * lanes, segment.depth);
+                              segment.b + panel * segment.panel_stride, segment.b_stride,
+                              segment.depth);
   }
 #pragma GCC unroll 12
   for (int i = 0; i < rows; ++i) {
@@ -111,18 +112,76 @@ void multiply_edge(const Strip& strip, TileFunction tile, const StripSegment* se
       strip.c[i * strip.c_stride + first + j] = whole[i * kWidth + j];
 }
 
-/// Copies rows of a into [depth][width], zeros below the last row.
-void pack_rows(const StripSegment& segment, std::int64_t rows, int width, float* out) {
-  if (segment.row_stride == 1) {
-    for (std::int64_t k = 0; k < segment.depth; ++k) {
-      const float* const from = segment.a + k * segment.depth_stride;
-      for (std::int64_t i = 0; i < width; ++i) out[k * width + i] = i < rows ? from[i] : 0.0f;
+/// The same for a c that is kept the other way round.
+void multiply_transposed(const Strip& strip, TileFunction tile, const StripSegment* segments,
+                         std::int64_t panel, std::int64_t first, std::int64_t columns) {
+  constexpr int kWidth = 32;
+  HWY_ALIGN float sums[kMaxKernelRows * kWidth];
+  tile(segments, strip.segment_count, panel, sums, kWidth, 0, nullptr);
+  for (std::int64_t j = 0; j < columns; ++j) {
+    float* const to = strip.c + (first + j) * strip.c_stride;
+    for (std::int64_t i = 0; i < strip.rows; ++i) {
+      const float sum = sums[i * kWidth + j];
+      to[i] = strip.beta == 0 ? sum : strip.beta * to[i] + sum;
     }
-    return;
   }
-  for (int i = 0; i < width; ++i) {
+}
+
+/// Rows that lie side by side for each k. Loads beyond the page come one line ahead of their use.
+void pack_columns(const StripSegment& segment, std::int64_t rows, std::int64_t width,
+                  float* HWY_RESTRICT out) {
+  constexpr std::int64_t kAhead = 16;
+  for (std::int64_t k = 0; k < segment.depth; ++k, out += width) {
+    const float* const from = segment.a + k * segment.depth_stride;
+    if (k + kAhead < segment.depth) hwy::Prefetch(from + kAhead * segment.depth_stride);
+    std::int64_t i = 0;
+#if HWY_TARGET != HWY_SCALAR
+    constexpr hn::FixedTag<float, 4> f4;
+    for (; i + 4 <= rows; i += 4) hn::StoreU(hn::LoadU(f4, from + i), f4, out + i);
+#endif
+    for (; i < rows; ++i) out[i] = from[i];
+    for (; i < width; ++i) out[i] = 0.0f;
+  }
+}
+
+#if HWY_TARGET != HWY_SCALAR
+/// Four rows, four steps of k at a time.
+std::int64_t pack_four_rows(const StripSegment& segment, std::int64_t first, std::int64_t width,
+                            float* HWY_RESTRICT out) {
+  constexpr hn::FixedTag<float, 4> f4;
+  constexpr hn::RepartitionToWide<hn::FixedTag<float, 4>> wide;
+  const float* const row0 = segment.a + first * segment.row_stride;
+  const float *const row1 = row0 + segment.row_stride, *const row2 = row1 + segment.row_stride,
+                     *const row3 = row2 + segment.row_stride;
+  std::int64_t k = 0;
+  for (float* to = out + first; k + 4 <= segment.depth; k += 4, to += 4 * width) {
+    const auto v0 = hn::LoadU(f4, row0 + k), v1 = hn::LoadU(f4, row1 + k);
+    const auto v2 = hn::LoadU(f4, row2 + k), v3 = hn::LoadU(f4, row3 + k);
+    const auto low01 = hn::BitCast(wide, hn::InterleaveLower(f4, v0, v1));
+    const auto high01 = hn::BitCast(wide, hn::InterleaveUpper(f4, v0, v1));
+    const auto low23 = hn::BitCast(wide, hn::InterleaveLower(f4, v2, v3));
+    const auto high23 = hn::BitCast(wide, hn::InterleaveUpper(f4, v2, v3));
+    hn::StoreU(hn::BitCast(f4, hn::InterleaveLower(wide, low01, low23)), f4, to);
+    hn::StoreU(hn::BitCast(f4, hn::InterleaveUpper(wide, low01, low23)), f4, to + width);
+    hn::StoreU(hn::BitCast(f4, hn::InterleaveLower(wide, high01, high23)), f4, to + 2 * width);
+    hn::StoreU(hn::BitCast(f4, hn::InterleaveUpper(wide, high01, high23)), f4, to + 3 * width);
+  }
+  return k;
+}
+#endif
+
+/// Copies rows of a into [depth][width], zeros below the last row.
+void pack_rows(const StripSegment& segment, std::int64_t rows, std::int64_t width, float* out) {
+  if (segment.row_stride == 1) return pack_columns(segment, rows, width, out);
+  std::int64_t done = 0;  // steps of k that the rows at hand need no more
+  for (std::int64_t i = 0; i < width; ++i) {
+    if (i % 4 == 0) done = 0;
+#if HWY_TARGET != HWY_SCALAR
+    if (i % 4 == 0 && i + 4 <= rows && segment.depth_stride == 1)
+      done = pack_four_rows(segment, i, width, out);
+#endif
     const float* const from = segment.a + i * segment.row_stride;
-    for (std::int64_t k = 0; k < segment.depth; ++k)
+    for (std::int64_t k = done; k < segment.depth; ++k)
       out[k * width + i] = i < rows ? from[k * segment.depth_stride] : 0.0f;
   }
 }
@@ -135,7 +194,7 @@ void MultiplyStrip(const Strip& strip) {
   float* room = strip.packed_a;
   for (int s = 0; s < strip.segment_count; ++s) {
     segments[s] = strip.segments[s];
-    if (strip.rows == tile_rows && segments[s].depth_stride == 1) continue;
+    if (strip.rows == tile_rows) continue;
     pack_rows(strip.segments[s], strip.rows, tile_rows, room);
     segments[s].a = room;
     segments[s].row_stride = 1;
@@ -147,7 +206,9 @@ void MultiplyStrip(const Strip& strip) {
     const std::int64_t columns = strip.columns - first < width ? strip.columns - first : width;
     const bool narrow = columns <= width / 2;
     const TileFunction tile = narrow ? tile_for<1>(strip.rows) : tile_for<2>(strip.rows);
-    if (strip.rows == tile_rows && columns == (narrow ? width / 2 : width))
+    if (strip.c_transposed)
+      multiply_transposed(strip, tile, segments, panel, first, columns);
+    else if (strip.rows == tile_rows && columns == (narrow ? width / 2 : width))
       tile(segments, strip.segment_count, panel, strip.c + first, strip.c_stride, strip.beta,
            strip.bias ? strip.bias + first : nullptr);
     else

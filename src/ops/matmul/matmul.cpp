@@ -21,6 +21,26 @@ void check_matmul(ConstTensor c, ConstTensor a, Transpose ta, ConstTensor b, Tra
   expect(!overlap(a) && !overlap(b), "matmul: c aliases an operand");
 }
 
+Transpose flipped(Transpose t) {
+  return t == Transpose::as_is ? Transpose::transposed : Transpose::as_is;
+}
+
+/// alpha op(a) op(b).
+GemmTerm product_term(ConstTensor a, Transpose ta, ConstTensor b, Transpose tb, float alpha) {
+  const bool a_transposed = ta == Transpose::transposed, b_transposed = tb == Transpose::transposed;
+  const float* const b_data = b.as<float>();
+  const std::int64_t b_stride = b.dim(1);
+  return {.a = a.as<float>(),
+          .row_stride = a_transposed ? 1 : a.dim(1),
+          .depth_stride = a_transposed ? a.dim(1) : 1,
+          .depth = a.dim(a_transposed ? 0 : 1),
+          .pack_b = b_transposed ? transposed_panels(b_data, DType::f32, b_stride)
+                                 : dense_panels(b_data, DType::f32, b_stride),
+          .b = b_transposed ? nullptr : b_data,
+          .b_stride = b_stride,
+          .alpha = alpha};
+}
+
 }  // namespace
 
 void matmul(Stream& stream, Tensor c, ConstTensor a, Transpose ta, ConstTensor b, Transpose tb,
@@ -29,22 +49,23 @@ void matmul(Stream& stream, Tensor c, ConstTensor a, Transpose ta, ConstTensor b
   if (stream.dry()) return;
   if constexpr (kCudaBuilt)
     if (stream.on_cuda()) return cuda::matmul(stream, c, a, ta, b, tb, alpha, beta);
-  const bool a_transposed = ta == Transpose::transposed, b_transposed = tb == Transpose::transposed;
-  const std::int64_t a_stride = a.dim(1), b_stride = b.dim(1);
-  const float* const b_data = b.as<float>();
-  const GemmOutput output{
-      .c = c.as<float>(),
-      .row_stride = c.dim(1),
-      .columns = c.dim(1),
-      .beta = beta,
-      .bias = nullptr,
-      .terms = {{.a = a.as<float>(),
-                 .row_stride = a_transposed ? 1 : a_stride,
-                 .depth_stride = a_transposed ? a_stride : 1,
-                 .depth = a.dim(a_transposed ? 0 : 1),
-                 .pack_b = b_transposed ? transposed_panels(b_data, DType::f32, b_stride)
-                                        : dense_panels(b_data, DType::f32, b_stride),
-                 .alpha = alpha}}};
+  // A transposed A whose result is tall is read along its rows by computing C^T = op(b)^T op(a)^T.
+  if (ta == Transpose::transposed && c.dim(0) > c.dim(1)) {
+    const GemmOutput output{.c = c.as<float>(),
+                            .row_stride = c.dim(1),
+                            .columns = c.dim(0),
+                            .beta = beta,
+                            .bias = nullptr,
+                            .terms = {product_term(b, flipped(tb), a, Transpose::as_is, alpha)},
+                            .transposed = true};
+    return gemm(stream, c.dim(1), {&output, 1});
+  }
+  const GemmOutput output{.c = c.as<float>(),
+                          .row_stride = c.dim(1),
+                          .columns = c.dim(1),
+                          .beta = beta,
+                          .bias = nullptr,
+                          .terms = {product_term(a, ta, b, tb, alpha)}};
   gemm(stream, c.dim(0), {&output, 1});
 }
 

@@ -73,6 +73,8 @@ TEST(Matmul, ScalesAndAccumulates) {
     check({33, 47, 29, Transpose::as_is, Transpose::transposed, 0.25f, beta});
     check({7, 200, 2500, Transpose::as_is, Transpose::as_is, -2.0f, beta});
     check({48, 64, 1100, Transpose::transposed, Transpose::as_is, 1.0f, beta});
+    check({192, 16, 1100, Transpose::transposed, Transpose::as_is, 1.0f, beta});
+    check({192, 17, 40, Transpose::transposed, Transpose::transposed, 0.5f, beta});
   }
 }
 
