@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <ctime>
 #include <iostream>
 #include <string>
 
@@ -38,7 +39,7 @@ class Talk {
   explicit Talk(const ChatOptions& options)
       : session_(session_request(options)),
         text_(load_text(session_.files, {})),
-        renderer_(render_rules(text_, DataConfig{})),
+        renderer_(render_rules(text_, DataConfig{}, std::time(nullptr))),
         generator_(*session_.model.decoder, *session_.stream, *session_.arena, *text_.tokenizer) {
     generate_.max_new_tokens = options.max_new_tokens;
     generate_.stop_ids = text_.stop_ids;

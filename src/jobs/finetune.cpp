@@ -25,7 +25,7 @@ AdapterFiles adapter_files(const RunSetup& run, const AdapterPlan& adapter) {
   out.config.lora_dropout = run.recipe.lora.lora_dropout;
   out.config.target_modules = adapter.target_names;
   out.config.use_rslora = run.recipe.lora.use_rslora;
-  for (const TextFile& file : run.text.files) out.files.push_back({file.name, file.bytes});
+  for (const auto& [name, bytes] : run.text.files) out.files.push_back({name, bytes});
   return out;
 }
 

@@ -37,23 +37,13 @@ std::size_t longest(std::span<const std::vector<TokenId>> prompts) {
 
 }  // namespace
 
-RenderRules render_rules(const TextFiles& text, const DataConfig& data) {
-  return {.tokenizer = *text.tokenizer,
-          .chat_template = text.chat_template ? &*text.chat_template : nullptr,
-          .eos = text.eos,
-          .bos = {},
-          .end_of_turn = text.stop_ids,
-          .assistant_only_loss = data.assistant_only_loss,
-          .system_role = data.system_role};
-}
-
 int thread_count(const ModelConfig& config) { return ThreadPool(config.threads).threads(); }
 
 RunSetup::RunSetup(Recipe from)
     : recipe(std::move(from)),
       files(open_model_files(recipe.model.model_name_or_path)),
       text(load_text(files, recipe.data.chat_template_path)),
-      renderer(render_rules(text, recipe.data)),
+      renderer(render_rules(text, recipe.data, kTemplateClock)),
       dataset(load_dataset(recipe.data, renderer, data_seed(recipe))),
       train_batches(dataset.train, train_rules(recipe)),
       metrics(make_metrics(recipe.metrics)) {

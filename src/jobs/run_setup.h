@@ -41,8 +41,9 @@ struct RunSetup {
   void measure_shapes();
 };
 
-/// How rows of a model become tokens under a recipe.
-RenderRules render_rules(const TextFiles& text, const DataConfig& data);
+/// What a template's clock shows while a run trains, evaluates and resumes: 2024-07-26, the date that Llama 3.1's template
+/// falls back to. A clock that moved would change the tokens of a resumed run.
+inline constexpr std::int64_t kTemplateClock = 1721952000;
 
 /// CPU threads of a recipe: as asked for, or every core.
 int thread_count(const ModelConfig& config);
