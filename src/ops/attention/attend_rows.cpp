@@ -133,9 +133,9 @@ void attend_row(const QueryBlock& block, const AttentionShape& shape, std::int64
       score_keys(scores + h * kBlock, queries + h * width, keys, count, width);
       fold_scores(scores + h * kBlock, count, shape.soft_cap, states[h], sums + h * width, width);
     }
-    vec::block_product<true>({sums, std::size_t(width)}, {scores, std::size_t(kBlock), 1},
-                             {values.data, std::size_t(values.stride)}, std::size_t(heads),
-                             std::size_t(width), std::size_t(count));
+    vec::block_product(vec::Onto::result, {sums, std::size_t(width)},
+                       {scores, std::size_t(kBlock), 1}, {values.data, std::size_t(values.stride)},
+                       std::size_t(heads), std::size_t(width), std::size_t(count));
   }
   for (std::int64_t h = 0; h < heads; ++h) {
     const auto weight = hn::Set(Floats(), states[h].weight);

@@ -58,10 +58,10 @@ inline void multiply_scores(float* scores, const float* keys, const float* queri
     const std::int64_t begin = visible.first_query(k) / lanes * lanes;
     const std::int64_t end = visible.end_query(k, rows, query_count);
     if (begin >= end) continue;
-    vec::block_product<false>(
-        {scores + k * kBlock + begin, std::size_t(kBlock)},
-        {keys + k * width, std::size_t(width), 1}, {queries + begin, std::size_t(kBlock)},
-        std::size_t(rows), std::size_t((end - begin + lanes - 1) / lanes * lanes), std::size_t(D));
+    vec::block_product(vec::Onto::zero, {scores + k * kBlock + begin, std::size_t(kBlock)},
+                       {keys + k * width, std::size_t(width), 1},
+                       {queries + begin, std::size_t(kBlock)}, std::size_t(rows),
+                       std::size_t((end - begin + lanes - 1) / lanes * lanes), std::size_t(D));
   }
 }
 
@@ -74,10 +74,10 @@ inline void add_by_query(float* to, const float* weights, const float* rows, std
     const std::int64_t count = std::min(group, query_count - q);
     const std::int64_t begin = visible.first_key(q), end = visible.end_key(q, count, key_count);
     if (begin >= end) continue;
-    vec::block_product<true>({to + q * width, std::size_t(width)},
-                             {weights + begin * kBlock + q, 1, std::size_t(kBlock)},
-                             {rows + begin * width, std::size_t(width)}, std::size_t(count),
-                             std::size_t(width), std::size_t(end - begin));
+    vec::block_product(vec::Onto::result, {to + q * width, std::size_t(width)},
+                       {weights + begin * kBlock + q, 1, std::size_t(kBlock)},
+                       {rows + begin * width, std::size_t(width)}, std::size_t(count),
+                       std::size_t(width), std::size_t(end - begin));
   }
 }
 
@@ -91,10 +91,10 @@ inline void add_by_key(float* to, const float* weights, const float* rows, std::
     const std::int64_t begin = visible.first_query(k);
     const std::int64_t end = visible.end_query(k, count, query_count);
     if (begin >= end) continue;
-    vec::block_product<true>({to + k * width, std::size_t(width)},
-                             {weights + k * kBlock + begin, std::size_t(kBlock), 1},
-                             {rows + begin * width, std::size_t(width)}, std::size_t(count),
-                             std::size_t(width), std::size_t(end - begin));
+    vec::block_product(vec::Onto::result, {to + k * width, std::size_t(width)},
+                       {weights + k * kBlock + begin, std::size_t(kBlock), 1},
+                       {rows + begin * width, std::size_t(width)}, std::size_t(count),
+                       std::size_t(width), std::size_t(end - begin));
   }
 }
 

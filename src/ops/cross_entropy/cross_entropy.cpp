@@ -47,26 +47,34 @@ HWY_INLINE void best_lane(Floats d, FloatVector best, hn::Vec<hn::RebindToSigned
   }
 }
 
-/// The logits as the loss sees them, in f32, and their slope against what is stored.
-struct Capped {
-  FloatVector value, slope;
-};
-template <bool kCaps>
-HWY_INLINE Capped capped(Floats d, FloatVector x, float cap) {
-  if constexpr (!kCaps) return {x, hn::Set(d, 1.0f)};
-  const auto t = vec::tanh(d, hn::Div(x, hn::Set(d, cap)));
-  return {hn::Mul(t, hn::Set(d, cap)), hn::NegMulAdd(t, t, hn::Set(d, 1.0f))};
+constexpr std::size_t kChunk = 4096;
+
+/// The logits as the loss sees them, f32 and capped: in place where they are that already, else in
+/// `room`.
+template <class T>
+const float* read_chunk(const T* x, std::size_t n, float cap, float* room) {
+  const Floats d;
+  if (cap != 0) {
+    const auto caps = hn::Set(d, cap);
+    vec::transform(
+        d, n, room,
+        [=](FloatVector v) HWY_ATTR { return hn::Mul(caps, vec::tanh(d, hn::Div(v, caps))); }, x);
+    return room;
+  }
+  if constexpr (std::is_same_v<T, float>) return x;
+  vec::transform(
+      d, n, room, [](FloatVector v) HWY_ATTR { return v; }, x);
+  return room;
 }
 
 /// Largest logit of a chunk, merged into `row`. Indices count from `first`.
-template <class T, bool kCaps>
-void find_maximum(const T* x, std::size_t n, std::int32_t first, float cap, RowSums& row) {
+HWY_NOINLINE void find_maximum(const float* x, std::size_t n, std::int32_t first, RowSums& row) {
   const Floats d;
   const hn::RebindToSigned<Floats> integers;
   auto best = hn::Set(d, -std::numeric_limits<float>::infinity());
   auto at = hn::Set(integers, first);
   vec::for_vectors(d, n, [&](std::size_t i, auto extent) HWY_ATTR {
-    const auto v = capped<kCaps>(d, vec::load(d, x + i, extent), cap).value;
+    const auto v = vec::load(d, x + i, extent);
     const auto index = hn::Iota(integers, first + std::int32_t(i));
     auto larger = hn::Gt(v, best);
     if constexpr (std::is_same_v<decltype(extent), vec::Part>)
@@ -77,94 +85,87 @@ void find_maximum(const T* x, std::size_t n, std::int32_t first, float cap, RowS
   best_lane(d, best, at, row);
 }
 
-/// Sum of exp(logit - maximum), and of the logits themselves where kSmooths.
-template <class T, bool kCaps, bool kSmooths>
-void add_exponentials(const T* x, std::size_t n, float cap, RowSums& row) {
+/// Adds exp(logit - maximum) over a chunk.
+HWY_NOINLINE void add_exponentials(const float* x, std::size_t n, RowSums& row) {
   const Floats d;
   const bool nothing = row.maximum == -std::numeric_limits<float>::infinity();
   const auto maximum = hn::Set(d, nothing ? 0.0f : row.maximum);
-  const auto f = [=](FloatVector acc, FloatVector v)
-                     HWY_ATTR { return hn::Add(acc, vec::exp(d, hn::Sub(v, maximum))); };
-  const std::size_t whole = n / hn::Lanes(d) * hn::Lanes(d);
-  row.exponentials += vec::sum(
-      d, whole,
-      [=](FloatVector acc, FloatVector v)
-          HWY_ATTR { return f(acc, capped<kCaps>(d, v, cap).value); },
-      x);
-  if constexpr (kSmooths)
-    row.logits += vec::sum(
-        d, n,
-        [=](FloatVector acc, FloatVector v)
-            HWY_ATTR { return hn::Add(acc, capped<kCaps>(d, v, cap).value); },
-        x);
-  for (std::size_t i = whole; i < n; ++i) {
-    const auto one = vec::load(d, x + i, vec::Part{1});
-    row.exponentials += hn::GetLane(f(hn::Zero(d), capped<kCaps>(d, one, cap).value));
+  auto sum = hn::Zero(d);
+  vec::for_vectors(d, n, [&](std::size_t i, auto extent) HWY_ATTR {
+    auto e = vec::exp(d, hn::Sub(vec::load(d, x + i, extent), maximum));
+    if constexpr (std::is_same_v<decltype(extent), vec::Part>)
+      e = hn::IfThenElseZero(hn::FirstN(d, extent.count), e);
+    sum = hn::Add(sum, e);
+  });
+  row.exponentials += hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+template <class T>
+RowSums sum_row(const T* x, std::size_t classes, const CrossEntropyOptions& options) {
+  RowSums row;
+  float room[kChunk];
+  for (std::size_t begin = 0; begin < classes; begin += kChunk) {
+    const std::size_t count = std::min(kChunk, classes - begin);
+    const float* const chunk = read_chunk(x + begin, count, options.soft_cap, room);
+    const float before = row.maximum;
+    find_maximum(chunk, count, std::int32_t(begin), row);
+    if (row.exponentials != 0) row.exponentials *= std::exp(double(before) - double(row.maximum));
+    add_exponentials(chunk, count, row);
+    if (options.label_smoothing != 0)
+      row.logits += vec::sum(
+          Floats(), count, [](FloatVector acc, FloatVector v) HWY_ATTR { return hn::Add(acc, v); },
+          chunk);
+  }
+  return row;
+}
+
+/// x = scale (softmax(x) - even) slope of the cap: the gradient but for its target's share.
+template <class T>
+void write_gradient(T* x, std::size_t classes, float cap, float log_sum, float scale, float even) {
+  const Floats d;
+  const auto log_sums = hn::Set(d, log_sum), scales = hn::Set(d, scale), evens = hn::Set(d, even);
+  const auto per_cap = hn::Set(d, cap != 0 ? 1 / cap : 0.0f), one = hn::Set(d, 1.0f);
+  float room[kChunk];
+  for (std::size_t begin = 0; begin < classes; begin += kChunk) {
+    const std::size_t count = std::min(kChunk, classes - begin);
+    vec::transform(
+        d, count, x + begin,
+        [=](FloatVector v) HWY_ATTR {
+          const auto p = vec::exp(d, hn::Sub(v, log_sums));
+          const auto t = hn::Mul(v, per_cap);
+          return hn::Mul(hn::Mul(scales, hn::Sub(p, evens)), hn::NegMulAdd(t, t, one));
+        },
+        read_chunk(x + begin, count, cap, room));
   }
 }
 
-/// x = slope (weight (softmax(x) - smoothing / V)): the gradient but for its target's share.
-template <class T, bool kCaps>
-void write_gradient(T* x, std::size_t n, float cap, float log_sum, float weight, float smoothing) {
-  const Floats d;
-  const auto log_sums = hn::Set(d, log_sum), weights = hn::Set(d, weight);
-  const auto even = hn::Set(d, smoothing / float(n));
-  vec::transform(
-      d, n, x,
-      [=](FloatVector v) HWY_ATTR {
-        const Capped logit = capped<kCaps>(d, v, cap);
-        const auto p = vec::exp(d, hn::Sub(logit.value, log_sums));
-        return hn::Mul(hn::Mul(weights, hn::Sub(p, even)), logit.slope);
-      },
-      x);
-}
-
-template <class T, bool kCaps>
+template <class T>
 void row_loss(const CrossEntropyTask& task, std::int64_t n) {
-  constexpr std::size_t kChunk = 4096;
-  const auto& options = task.options;
+  const CrossEntropyOptions& options = task.options;
   const float cap = options.soft_cap, smoothing = options.label_smoothing;
   const std::size_t classes = std::size_t(task.logits.dim(1));
   T* const x = task.logits.as<T>() + n * std::int64_t(classes);
   const std::int64_t target = task.targets.as<std::int32_t>()[n];
   expect(target >= 0 && target < std::int64_t(classes), "cross_entropy: no such target");
-  RowSums row;
-  for (std::size_t begin = 0; begin < classes; begin += kChunk) {
-    const std::size_t count = std::min(kChunk, classes - begin);
-    const float before = row.maximum;
-    find_maximum<T, kCaps>(x + begin, count, std::int32_t(begin), cap, row);
-    if (row.exponentials != 0) row.exponentials *= std::exp(double(before) - double(row.maximum));
-    if (smoothing != 0)
-      add_exponentials<T, kCaps, true>(x + begin, count, cap, row);
-    else
-      add_exponentials<T, kCaps, false>(x + begin, count, cap, row);
-  }
-  const float stored = static_cast<float>(x[target]);
-  const float tangent = kCaps ? std::tanh(stored / cap) : 0;
-  const float logit = kCaps ? cap * tangent : stored;
+  const RowSums row = sum_row(x, classes, options);
+  const float tangent = cap != 0 ? std::tanh(static_cast<float>(x[target]) / cap) : 0;
+  const float logit = cap != 0 ? cap * tangent : static_cast<float>(x[target]);
   const double log_sum = double(row.maximum) + std::log(row.exponentials);
   const float weight = options.class_weights ? options.class_weights.as<float>()[target] : 1.0f;
-  const double mean = log_sum - row.logits / double(classes);
-  const double loss = (1 - double(smoothing)) * (log_sum - double(logit)) +
-                      (smoothing != 0 ? double(smoothing) * mean : 0.0);
+  double loss = (1 - double(smoothing)) * (log_sum - double(logit));
+  if (smoothing != 0) loss += double(smoothing) * (log_sum - row.logits / double(classes));
   task.row_loss.as<float>()[n] = float(double(weight) * loss);
   if (task.prediction) task.prediction.as<std::int32_t>()[n] = row.argmax;
   if (task.after == LogitsAfter::kept) return;
-  const float scale = weight * options.gradient_scale;
-  write_gradient<T, kCaps>(x, classes, cap, float(log_sum), scale, smoothing);
-  const float slope = kCaps ? 1 - tangent * tangent : 1.0f;
-  const float p = std::exp(float(double(logit) - log_sum));
-  x[target] = T((p - (1 - smoothing) - smoothing / float(classes)) * scale * slope);
+  const float scale = weight * options.gradient_scale, even = smoothing / float(classes);
+  write_gradient(x, classes, cap, float(log_sum), scale, even);
+  const float p = float(std::exp(double(logit) - log_sum));
+  x[target] = T((p - (1 - smoothing) - even) * scale * (1 - tangent * tangent));
 }
 
 void loss_rows(const CrossEntropyTask& task, std::int64_t first, std::int64_t last) {
   visit_float(task.logits.dtype(), [&]<class T>() {
-    for (std::int64_t n = first; n < last; ++n) {
-      if (task.options.soft_cap != 0)
-        row_loss<T, true>(task, n);
-      else
-        row_loss<T, false>(task, n);
-    }
+    for (std::int64_t n = first; n < last; ++n) row_loss<T>(task, n);
   });
 }
 
@@ -199,8 +200,10 @@ void cross_entropy(Stream& stream, Tensor row_loss, Tensor prediction, Tensor lo
       return cuda::cross_entropy(stream, row_loss, prediction, logits, targets, after, options);
   const CrossEntropyTask task{row_loss, prediction, logits, targets, after, options};
   for_chunks(stream.pool(), logits.dim(0), rows_per_task(logits.dim(1)),
-             [&](auto first, auto last) { HWY_DYNAMIC_DISPATCH(loss_rows)
-                                          (task, first, last); });
+             [&](auto first, auto last) {
+               HWY_DYNAMIC_DISPATCH(loss_rows)
+               (task, first, last);
+             });
 }
 
 }  // namespace elenchus::ops

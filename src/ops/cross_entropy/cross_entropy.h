@@ -7,9 +7,9 @@ namespace elenchus::ops {
 struct CrossEntropyOptions {
   float soft_cap = 0;        ///< logits become cap * tanh(logit / cap) first (Gemma 2: 30); 0: none
   float gradient_scale = 1;  ///< multiplies the gradient (loss scaling)
-  float label_smoothing = 0;  ///< transformers' label_smoothing_factor
-  ConstTensor class_weights;  ///< f32 [V] or empty: multiplies each row's loss and gradient by its
-                              ///< target's weight
+  float label_smoothing = 0;       ///< transformers' label_smoothing_factor
+  ConstTensor class_weights = {};  ///< f32 [V] or empty: multiplies each row's loss and gradient by
+                                   ///< its target's weight
 };
 
 /// Whether the logits stay as they are (evaluation) or become dloss/dlogits.

@@ -35,8 +35,11 @@ struct Result {
   std::size_t row;
 };
 
-template <bool kAdds, int R, int V>
-HWY_INLINE void product_tile(Result c, Left a, Rows b, std::size_t depth) {
+/// What a product is added to.
+enum class Onto { zero, result };
+
+template <int R, int V>
+HWY_INLINE void product_tile(Onto onto, Result c, Left a, Rows b, std::size_t depth) {
   const Floats d;
   const std::size_t lanes = hn::Lanes(d);
   FloatVector sum[R][V];
@@ -44,7 +47,7 @@ HWY_INLINE void product_tile(Result c, Left a, Rows b, std::size_t depth) {
   for (int i = 0; i < R; ++i)
 #pragma GCC unroll 8
     for (int j = 0; j < V; ++j)
-      sum[i][j] = kAdds ? hn::LoadU(d, c.data + i * c.row + j * lanes) : hn::Zero(d);
+      sum[i][j] = onto == Onto::result ? hn::LoadU(d, c.data + i * c.row + j * lanes) : hn::Zero(d);
   const float* left = a.data;
   const float* right = b.data;
   for (std::size_t p = 0; p < depth; ++p, left += a.column, right += b.row) {
@@ -65,26 +68,26 @@ HWY_INLINE void product_tile(Result c, Left a, Rows b, std::size_t depth) {
 }
 
 /// A strip of R rows: tiles of V vectors, then of fewer.
-template <bool kAdds, int R, int V = int(kTileVectors)>
-void product_strip(Result c, Left a, Rows b, std::size_t vectors, std::size_t depth) {
+template <int R, int V = int(kTileVectors)>
+HWY_NOINLINE void product_strip(Onto onto, Result c, Left a, Rows b, std::size_t vectors,
+                                std::size_t depth) {
   const std::size_t lanes = hn::Lanes(Floats());
   for (; vectors >= V; vectors -= V) {
-    product_tile<kAdds, R, V>(c, a, b, depth);
+    product_tile<R, V>(onto, c, a, b, depth);
     c.data += V * lanes;
     b.data += V * lanes;
   }
   if constexpr (V > 1)
-    if (vectors > 0) product_strip<kAdds, R, V - 1>(c, a, b, vectors, depth);
+    if (vectors > 0) product_strip<R, V - 1>(onto, c, a, b, vectors, depth);
 }
 
-/// c = a b, or c += a b where kAdds. c is rows x columns, the sum runs over `depth`; columns are a
+/// c = a b, or c += a b. c is rows x columns, the sum runs over `depth`; columns are a
 /// multiple of the vector length. Each element is one chain of additions in the order of `depth`.
-template <bool kAdds>
-void block_product(Result c, Left a, Rows b, std::size_t rows, std::size_t columns,
-                   std::size_t depth) {
+inline HWY_NOINLINE void block_product(Onto onto, Result c, Left a, Rows b, std::size_t rows,
+                                       std::size_t columns, std::size_t depth) {
   const std::size_t vectors = columns / hn::Lanes(Floats());
   const auto strip = [&]<int R>() {
-    product_strip<kAdds, R>(c, a, b, vectors, depth);
+    product_strip<R>(onto, c, a, b, vectors, depth);
     c.data += R * c.row;
     a.data += R * a.row;
     rows -= R;
