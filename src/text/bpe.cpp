@@ -50,6 +50,7 @@ Bpe::Bpe(const Vocabulary& vocabulary, const std::vector<BpeMerge>& merges,
   });
   add_merges(allowed);
   add_words(reserved);
+  if (!options.byte_level) add_characters();
   const bool has_all_bytes =
       std::find(byte_ids_.begin(), byte_ids_.end(), TokenTable::kNone) == byte_ids_.end();
   if (!options.byte_level && options.byte_fallback && has_all_bytes && !options.ignore_merges)
@@ -76,6 +77,16 @@ void Bpe::add_words(const std::vector<TokenId>& reserved) {
       words_.insert(vocabulary_.text(id), id);
     else if (const auto bytes = alphabet.bytes_of(vocabulary_.text(id)))
       words_.insert(*bytes, id);
+  }
+}
+
+void Bpe::add_characters() {
+  char_ids_.assign(0x10000, TokenTable::kNone);
+  for (std::size_t i = 0; i < words_.size(); ++i) {
+    const std::string_view text = words_.text(i);
+    const Utf8Char first = utf8_char(text, 0);
+    if (first.length == text.size() && first.code < char_ids_.size())
+      char_ids_[first.code] = words_.find(text);
   }
 }
 
@@ -112,6 +123,11 @@ Bpe::Merged Bpe::merged(TokenId left, TokenId right) const {
   return {};
 }
 
+TokenId Bpe::char_id(std::string_view character) const {
+  const char32_t code = utf8_char(character, 0).code;
+  return code < char_ids_.size() ? char_ids_[code] : words_.find(character);
+}
+
 /// The single characters (bytes) that merging starts from.
 void Bpe::split_into_units(std::string_view word, std::vector<PieceToken>& out) const {
   out.clear();
@@ -119,7 +135,7 @@ void Bpe::split_into_units(std::string_view word, std::vector<PieceToken>& out) 
   for (std::size_t at = 0, length = 1; at < word.size(); at += length) {
     length = options_.byte_level ? 1 : utf8_length(word[at]);
     const TokenId id = options_.byte_level ? byte_ids_[static_cast<unsigned char>(word[at])]
-                                           : words_.find(word.substr(at, length));
+                                           : char_id(word.substr(at, length));
     if (id != TokenTable::kNone) {
       if (unknown) out.push_back(*std::exchange(unknown, std::nullopt));
       out.push_back({id, std::uint32_t(at)});
@@ -163,42 +179,50 @@ void Bpe::merge_short(std::vector<PieceToken>& tokens) const {
   }
 }
 
-/// A heap of candidate pairs over a linked list. A candidate whose symbols have changed since is
-/// told by its rank.
+/// Candidate pairs over a linked list, best first. A candidate whose symbols have changed since is
+/// told by its rank. Most candidates come from an array sorted once, which is cheaper than a heap;
+/// the heap holds those that came up since and becomes the next array.
 void Bpe::merge_long(std::vector<PieceToken>& tokens, Session& session) const {
   auto& symbols = session.symbols_;
+  auto& sorted = session.sorted_;
   auto& heap = session.heap_;
   symbols.clear();
+  sorted.clear();
   heap.clear();
   const auto count = std::int32_t(tokens.size());
   for (std::int32_t i = 0; i < count; ++i)
     symbols.push_back({tokens[std::size_t(i)].id, tokens[std::size_t(i)].begin, i - 1,
                        i + 1 < count ? i + 1 : -1});
-  const auto rank_at = [&](std::int32_t i) {
+  const auto pair_at = [&](std::int32_t i) {
     const auto& symbol = symbols[std::size_t(i)];
     return symbol.id < 0 || symbol.next < 0
                ? Merged()
                : merged(symbol.id, symbols[std::size_t(symbol.next)].id);
   };
-  const auto candidate = [](std::uint32_t rank, std::int32_t i) {
-    return std::uint64_t{rank} << 32 | std::uint32_t(i);
-  };
-  for (std::int32_t i = 0; i < count; ++i)
-    if (const Merged pair = rank_at(i); pair.rank != kNoRank)
-      heap.push_back(candidate(pair.rank, i));
-  std::make_heap(heap.begin(), heap.end(), std::greater<>());
   const auto push = [&](std::int32_t i) {
-    if (const Merged pair = rank_at(i); pair.rank != kNoRank) {
-      heap.push_back(candidate(pair.rank, i));
-      std::push_heap(heap.begin(), heap.end(), std::greater<>());
-    }
+    const Merged pair = pair_at(i);
+    if (pair.rank == kNoRank) return;
+    heap.push_back(std::uint64_t{pair.rank} << 32 | std::uint32_t(i));
+    std::push_heap(heap.begin(), heap.end(), std::greater<>());
   };
-  while (!heap.empty()) {
-    std::pop_heap(heap.begin(), heap.end(), std::greater<>());
-    const std::uint64_t best = heap.back();
-    heap.pop_back();
+  for (std::int32_t i = 0; i < count; ++i) push(i);
+  for (std::size_t next = 0; next < sorted.size() || !heap.empty();) {
+    if (next == sorted.size()) {
+      sorted.swap(heap);
+      heap.clear();
+      next = 0;
+      if (!std::is_sorted(sorted.begin(), sorted.end())) std::sort(sorted.begin(), sorted.end());
+    }
+    std::uint64_t best = sorted[next];
+    if (!heap.empty() && heap.front() < best) {
+      best = heap.front();
+      std::pop_heap(heap.begin(), heap.end(), std::greater<>());
+      heap.pop_back();
+    } else {
+      ++next;
+    }
     const auto at = std::int32_t(std::uint32_t(best));
-    const Merged pair = rank_at(at);
+    const Merged pair = pair_at(at);
     if (pair.rank != best >> 32) continue;
     auto& left = symbols[std::size_t(at)];
     auto& right = symbols[std::size_t(left.next)];

@@ -69,8 +69,8 @@ class Bpe {
     std::vector<PieceToken> out_;
     std::vector<PieceToken> word_;
     std::vector<Symbol> symbols_;
-    std::vector<std::uint64_t> heap_;  // rank << 32 | place
-    std::vector<Known> cache_;         // a power of two; empty for short texts
+    std::vector<std::uint64_t> sorted_, heap_;  // candidates: rank << 32 | place
+    std::vector<Known> cache_;                  // a power of two; empty for short texts
   };
 
  private:
@@ -88,9 +88,11 @@ class Bpe {
 
   void add_merges(const std::vector<BpeMerge>& merges);
   void add_words(const std::vector<TokenId>& reserved);
+  void add_characters();
   void find_boundaries(const std::vector<BpeMerge>& merges);
   Merged merged(TokenId left, TokenId right) const;
   bool may_join(char32_t left, char32_t right) const;
+  TokenId char_id(std::string_view character) const;
   void split_into_units(std::string_view word, std::vector<PieceToken>& out) const;
   void merge_short(std::vector<PieceToken>& tokens) const;
   void merge_long(std::vector<PieceToken>& tokens, Session& session) const;
@@ -98,10 +100,11 @@ class Bpe {
 
   const Vocabulary& vocabulary_;
   BpeOptions options_;
-  std::vector<PairSlot> pairs_;  // a power of two, at most half full
-  TokenTable words_;             // pieces that are one token, as they stand in text
-  std::array<TokenId, 256>
-      byte_ids_;  // byte_level: of each byte; else of <0x..>; kNone where there is none
+  std::vector<PairSlot> pairs_;    // a power of two, at most half full
+  TokenTable words_;               // pieces that are one token, as they stand in text
+  std::vector<TokenId> char_ids_;  // not byte_level: of each character below U+10000
+  // byte_level: of each byte; else of <0x..>; kNone where there is none
+  std::array<TokenId, 256> byte_ids_;
   std::vector<std::uint64_t>
       joins_;  // bits: pairs of characters that some token has side by side; or empty
   // Whether merging a token's own text gives that token; found out when it is first met.

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -28,28 +29,31 @@ std::uint64_t hash_bytes(std::string_view bytes) {
 void TokenTable::reserve(std::size_t tokens, std::size_t bytes) {
   bytes_.reserve(bytes);
   entries_.reserve(tokens);
-  grow(std::bit_ceil(tokens * 2 + 2));
+  grow(std::bit_ceil(tokens * 3 / 2 + 2));
+}
+
+void TokenTable::fill_slot(std::uint64_t hash, Entry text, TokenId id) {
+  std::size_t at = hash & (slots_.size() - 1);
+  while (slots_[at].id != kNone) at = (at + 1) & (slots_.size() - 1);
+  slots_[at] = {std::uint32_t(hash >> 32), text.begin, text.length, id};
 }
 
 void TokenTable::grow(std::size_t slots) {
   if (slots <= slots_.size()) return;
-  slots_.assign(slots, Slot());
-  for (std::size_t entry = 0; entry < entries_.size(); ++entry) {
-    const std::uint64_t hash = hash_bytes(text(entry));
-    std::size_t at = hash & (slots - 1);
-    while (slots_[at].entry >= 0) at = (at + 1) & (slots - 1);
-    slots_[at] = {std::uint32_t(hash >> 32), std::int32_t(entry)};
+  const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots));
+  for (const Slot& slot : old) {
+    if (slot.id == kNone) continue;
+    const auto text = std::string_view(bytes_).substr(slot.begin, slot.length);
+    fill_slot(hash_bytes(text), {slot.begin, slot.length}, slot.id);
   }
 }
 
 bool TokenTable::insert(std::string_view text, TokenId id) {
   if (find(text) != kNone) return false;
-  if (slots_.size() < (entries_.size() + 1) * 2) grow(std::bit_ceil((entries_.size() + 1) * 4));
-  const std::uint64_t hash = hash_bytes(text);
-  std::size_t at = hash & (slots_.size() - 1);
-  while (slots_[at].entry >= 0) at = (at + 1) & (slots_.size() - 1);
-  slots_[at] = {std::uint32_t(hash >> 32), std::int32_t(entries_.size())};
-  entries_.push_back({std::uint32_t(bytes_.size()), std::uint32_t(text.size()), id});
+  if (slots_.size() * 2 < (entries_.size() + 1) * 3) grow(std::bit_ceil((entries_.size() + 1) * 3));
+  const Entry entry{std::uint32_t(bytes_.size()), std::uint32_t(text.size())};
+  fill_slot(hash_bytes(text), entry, id);
+  entries_.push_back(entry);
   bytes_ += text;
   return true;
 }
@@ -57,11 +61,12 @@ bool TokenTable::insert(std::string_view text, TokenId id) {
 TokenId TokenTable::find(std::string_view text) const {
   if (slots_.empty()) return kNone;
   const std::uint64_t hash = hash_bytes(text);
-  for (std::size_t at = hash & (slots_.size() - 1); slots_[at].entry >= 0;
+  for (std::size_t at = hash & (slots_.size() - 1); slots_[at].id != kNone;
        at = (at + 1) & (slots_.size() - 1)) {
-    const auto entry = std::size_t(slots_[at].entry);
-    if (slots_[at].tag == std::uint32_t(hash >> 32) && this->text(entry) == text)
-      return entries_[entry].id;
+    const Slot& slot = slots_[at];
+    if (slot.tag == std::uint32_t(hash >> 32) &&
+        std::string_view(bytes_).substr(slot.begin, slot.length) == text)
+      return slot.id;
   }
   return kNone;
 }

@@ -26,19 +26,20 @@ class TokenTable {
   }
 
  private:
+  struct Slot {
+    std::uint32_t tag = 0;  // high half of the hash
+    std::uint32_t begin = 0, length = 0;
+    TokenId id = kNone;  // kNone: free
+  };
   struct Entry {
     std::uint32_t begin, length;
-    TokenId id;
-  };
-  struct Slot {
-    std::uint32_t tag = 0;    // high half of the hash
-    std::int32_t entry = -1;  // -1: free
   };
   void grow(std::size_t slots);
+  void fill_slot(std::uint64_t hash, Entry text, TokenId id);
 
   std::string bytes_;
   std::vector<Entry> entries_;
-  std::vector<Slot> slots_;  // a power of two, at most half full
+  std::vector<Slot> slots_;  // a power of two, at most two thirds full
 };
 
 /// 64 well-mixed bits of some bytes.
