@@ -32,13 +32,15 @@ struct Generator::Live {
   bool in_prompt() const { return fed < std::int64_t(prompt.size()); }
 };
 
-namespace {
-
-/// Collects the rows of one forward.
-struct Rows {
-  std::vector<std::int32_t> tokens, positions, starts = {0}, counts, wanted;
-  std::vector<std::size_t> wanted_slots;
+/// The rows of one forward.
+struct Generator::Rows {
+  std::vector<std::int32_t> tokens, positions, starts = {0};
+  std::vector<std::int32_t> counts;       // by slot
+  std::vector<std::int32_t> wanted;       // rows whose logits are needed
+  std::vector<std::size_t> wanted_slots;  // the slots that these belong to
 };
+
+namespace {
 
 /// Shows the text of a reply while it grows.
 class LiveText {
@@ -115,8 +117,7 @@ void Generator::run_group(std::span<Live> group, const GenerateOptions& options,
   KvCache cache = model_.make_cache(stream_, std::int64_t(group.size()), capacity);
 
   double began = seconds_now();
-  while (std::ranges::any_of(group, &Live::in_prompt))
-    forward(group, cache, options.prefill_tokens, options);
+  while (std::ranges::any_of(group, &Live::in_prompt)) forward(group, cache, options);
   double now = seconds_now();
   timings_.prompt_seconds += now - began;
   began = now;
@@ -131,44 +132,47 @@ void Generator::run_group(std::span<Live> group, const GenerateOptions& options,
       first.done = true;
     }
     if (std::ranges::all_of(group, &Live::done)) break;
-    forward(group, cache, std::int64_t(group.size()), options);
+    forward(group, cache, options);
   }
   text.finish();
   timings_.new_seconds += seconds_now() - began;
 }
 
-// One forward: the next prompt tokens, at most `budget` of them, while any are left; then one token
-// of each sequence that is not done. A sequence with nothing to feed has an empty range.
-void Generator::forward(std::span<Live> group, KvCache& cache, std::int64_t budget,
-                        const GenerateOptions& options) {
+// The next prompt tokens, at most `budget` of them, while any are left; then one token of each
+// sequence that is not done. A sequence with nothing to feed has an empty range.
+Generator::Rows Generator::next_rows(std::span<Live> group, const KvCache& cache,
+                                     std::int64_t budget) {
   const bool prefill = std::ranges::any_of(group, &Live::in_prompt);
   Rows rows;
   for (std::size_t slot = 0; slot < group.size(); ++slot) {
     Live& live = group[slot];
-    const std::int32_t before = cache.host_lengths()[slot];
     std::int64_t count = 0;
     if (prefill) {
       count = std::min(std::int64_t(live.prompt.size()) - live.fed,
                        budget - std::int64_t(rows.tokens.size()));
-      for (std::int64_t i = 0; i < count; ++i)
-        rows.tokens.push_back(live.prompt[std::size_t(live.fed + i)]);
+      const auto piece = live.prompt.subspan(std::size_t(live.fed), std::size_t(count));
+      rows.tokens.insert(rows.tokens.end(), piece.begin(), piece.end());
       live.fed += count;
       timings_.prompt_tokens += count;
     } else if (!live.done) {
       count = 1;
       rows.tokens.push_back(live.reply.ids.back());
     }
-    for (std::int64_t i = 0; i < count; ++i) rows.positions.push_back(before + std::int32_t(i));
+    for (std::int64_t i = 0; i < count; ++i)
+      rows.positions.push_back(cache.host_lengths()[slot] + std::int32_t(i));
     rows.counts.push_back(std::int32_t(count));
     rows.starts.push_back(std::int32_t(rows.tokens.size()));
-    if (count > 0 && !live.in_prompt()) {
-      rows.wanted.push_back(std::int32_t(rows.tokens.size()) - 1);
-      rows.wanted_slots.push_back(slot);
-    }
+    if (count == 0 || live.in_prompt()) continue;
+    rows.wanted.push_back(rows.starts.back() - 1);
+    rows.wanted_slots.push_back(slot);
   }
-  // The model computes logits of one row at least.
-  if (rows.wanted.empty()) rows.wanted.push_back(std::int32_t(rows.tokens.size()) - 1);
+  return rows;
+}
 
+void Generator::forward(std::span<Live> group, KvCache& cache, const GenerateOptions& options) {
+  Rows rows = next_rows(group, cache, options.prefill_tokens);
+  // The model computes logits of one row at least, also in the midst of long prompts.
+  if (rows.wanted.empty()) rows.wanted.push_back(rows.starts.back() - 1);
   Arena::Scope scope(arena_);
   DeviceBatch batch = upload(stream_, arena_,
                              {.tokens = rows.tokens,
@@ -177,6 +181,7 @@ void Generator::forward(std::span<Live> group, KvCache& cache, std::int64_t budg
                               .target_rows = rows.wanted},
                              std::nullopt, &cache);
   const Tensor logits = model_.logits(batch.context, batch.tokens, batch.targets.rows);
+  cache.advance(rows.counts);
   const auto vocabulary = std::size_t(logits.dim(1));
   std::vector<float> host(rows.wanted.size() * vocabulary);
   stream_.copy(Tensor(host.data(), logits.shape(), DType::f32), logits);

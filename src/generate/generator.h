@@ -62,8 +62,9 @@ class Generator {
   void check_prompts(std::span<const std::vector<TokenId>> prompts,
                      const GenerateOptions& options) const;
   void run_group(std::span<Live> group, const GenerateOptions& options, const OnText& on_text);
-  void forward(std::span<Live> group, KvCache& cache, std::int64_t budget,
-               const GenerateOptions& options);
+  struct Rows;
+  Rows next_rows(std::span<Live> group, const KvCache& cache, std::int64_t budget);
+  void forward(std::span<Live> group, KvCache& cache, const GenerateOptions& options);
   void accept(Live& live, TokenId id, const KvCache& cache, const GenerateOptions& options);
 
   LanguageModel& model_;
