@@ -61,7 +61,7 @@ Evaluator::Evaluator(EvaluatorParts parts) : parts_(std::move(parts)) {
     throw UserError("metrics: 'mode: generate' needs a model that generates replies");
   for (const CombinedMetric& combined : parts_.combined) {
     for (const auto& [name, weight] : combined.weights)
-      if (name != kEvalLoss && !contains(names_, name))
+      if (!contains(known_names(), name.starts_with("eval_") ? name.substr(5) : name))
         throw UserError(cat("metrics: ", printable(combined.name), " weighs '", printable(name),
                             "', which is neither eval_loss nor a metric listed before it"));
     add(combined.name);
@@ -70,7 +70,9 @@ Evaluator::Evaluator(EvaluatorParts parts) : parts_(std::move(parts)) {
 
 std::vector<std::string> Evaluator::known_names() const {
   std::vector<std::string> names = names_;
-  for (const std::string_view name : {kLoss, kPerplexity, kAccuracy})
+  names.emplace_back(kLoss);
+  if (parts_.task == EvaluationTask::classifier) return names;
+  for (const std::string_view name : {kPerplexity, kAccuracy})
     if (!contains(names, name)) names.emplace_back(name);
   return names;
 }
@@ -184,10 +186,12 @@ void Evaluator::finish(const Sums& sums, Evaluation& result) {
   for (const auto& metric : parts_.metrics)
     result.values[cat("eval_", metric->name())] = metric->result();
   for (const CombinedMetric& combined : parts_.combined) {
-    double score = 0;
-    for (const auto& [name, weight] : combined.weights)
-      score += weight * (name == kEvalLoss ? std::exp(-loss) : result.values.at("eval_" + name));
-    result.values["eval_" + combined.name] = score;
+    const auto value_of = [&](std::string_view name) -> std::optional<double> {
+      const auto found =
+          result.values.find(name.starts_with("eval_") ? std::string(name) : cat("eval_", name));
+      return found == result.values.end() ? std::nullopt : std::optional(found->second);
+    };
+    result.values["eval_" + combined.name] = combine(combined, value_of);
   }
 }
 

@@ -73,20 +73,23 @@ struct Range {
       high = std::max(high, value);
     }
   }
-  /// Widened by a margin; something sensible where there is nothing or one value only.
-  Range with_margin(double share) const {
+  /// Widened at both ends by shares of it; something sensible where there is nothing or one value.
+  Range widened(double below, double above) const {
     if (!(low <= high)) return {0, 1};
-    if (high - low > 1e-12 * std::max(std::abs(low), std::abs(high)))
-      return {low - share * (high - low), high + share * (high - low)};
+    const double width = high - low;
+    if (width > 1e-12 * std::max(std::abs(low), std::abs(high)))
+      return {low - below * width, high + above * width};
     const double around = low == 0 ? 1 : std::abs(low) * 0.1;
     return {low - around, high + around};
   }
 };
 
+bool is_smoothed(const PlotSeries& series) { return series.smooth && series.x.size() > 2; }
+
 void draw_series(const PlotSeries& series, std::size_t index) {
   const int count = int(series.x.size());
   if (count == 0) return;
-  const bool smooth = series.smooth && count > 2;
+  const bool smooth = is_smoothed(series);
   plcol0(smooth ? pale_colour(index) : line_colour(index));
   plwidth(smooth ? 1 : 2);
   plline(count, series.x.data(), series.y.data());
@@ -97,12 +100,16 @@ void draw_series(const PlotSeries& series, std::size_t index) {
   plline(count, series.x.data(), smoothed(series.y).data());
 }
 
+std::size_t legend_lines(const std::vector<PlotSeries>& lines) {
+  return lines.size() + std::size_t(std::ranges::count_if(lines, is_smoothed));
+}
+
 void draw_legend(const std::vector<PlotSeries>& lines) {
   std::vector<std::string> names;
   std::vector<PLINT> options, text_colours, line_colours, styles;
   std::vector<PLFLT> widths;
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    const bool smooth = lines[i].smooth && lines[i].x.size() > 2;
+    const bool smooth = is_smoothed(lines[i]);
     names.push_back(plain_text(lines[i].name));
     line_colours.push_back(smooth ? pale_colour(i) : line_colour(i));
     widths.push_back(smooth ? 1 : 2);
@@ -134,15 +141,18 @@ void draw_panel(const PlotPanel& panel, double left, double right, double bottom
     xs.include(lines.back().x);
     ys.include(lines.back().y);
   }
-  const Range x = xs.with_margin(0.02), y = ys.with_margin(0.08);
+  // The legend lies above the highest value, so that it hides nothing.
+  const double legend_share = 0.1 + 0.08 * double(legend_lines(lines));
+  const Range x = xs.widened(0.02, 0.02), y = ys.widened(0.08, legend_share);
   plvpor(left, right, bottom, top);
   plwind(x.low, x.high, y.low, y.high);
   plwidth(1);
   plcol0(kGrid);
   plbox("g", 0, 0, "g", 0, 0);
   plcol0(kBlack);
-  plbox("bcnst", 0, 0, "bcnstv", 0, 0);
-  plmtex("b", 3.0, 0.5, 0.5, plain_text(panel.x_label).c_str());
+  plsmaj(0, 0.5);
+  plbox("bcnt", 0, 0, "bcntv", 0, 0);
+  plmtex("b", 3.2, 0.5, 0.5, plain_text(panel.x_label).c_str());
   plschr(0, 1.2);
   plmtex("t", 1.4, 0.5, 0.5, plain_text(panel.title).c_str());
   plschr(0, 1.0);
@@ -182,7 +192,7 @@ void draw_page(const fs::path& png, const std::vector<PlotPanel>& panels) {
   for (int i = 0; i < int(panels.size()); ++i) {
     const double width = 1.0 / columns, height = 1.0 / rows;
     const double left = (i % columns) * width, bottom = 1 - (i / columns + 1) * height;
-    draw_panel(panels[std::size_t(i)], left + (many ? 0.075 : 0.09), left + width - 0.02,
+    draw_panel(panels[std::size_t(i)], left + (many ? 0.075 : 0.09), left + width - 0.03,
                bottom + (many ? 0.085 : 0.1), bottom + height - 0.07);
   }
   plend1();
