@@ -27,48 +27,65 @@ struct HeadState {
   float* weight;   // sum of exp(score - maximum), [kBlock]
 };
 
+/// Scores of queries [first, first + one vector) of a block: the keys that any of them sees.
+struct Column {
+  float* scores;  // of the first key, kBlock apart
+  std::int64_t query;
+  std::int64_t begin, end;
+};
+
 /// Caps the scores and hides those that do not count behind minus infinity.
-void finish_scores(float* scores, std::int64_t keys, std::int64_t queries, float cap,
-                   const Visibility& visible) {
+void finish_scores(const Column& column, float cap, const Visibility& visible) {
   const Floats d;
-  const std::int64_t lanes = std::int64_t(hn::Lanes(d));
-  const bool masks = !visible.all(queries, keys);
   const auto hidden = hn::Neg(hn::Inf(d));
-  for (std::int64_t k = 0; k < keys; ++k)
-    for (std::int64_t q = 0; q < queries; q += lanes) {
-      float* const at = scores + k * kBlock + q;
-      auto s = hn::LoadU(d, at);
-      if (cap != 0) s = hn::Mul(hn::Set(d, cap), vec::tanh(d, hn::Div(s, hn::Set(d, cap))));
-      if (masks)
-        s = hn::IfThenElse(visible_lanes(d, visible.query + q, visible.key + k, visible.window), s,
-                           hidden);
-      hn::StoreU(s, d, at);
-    }
+  for (std::int64_t k = column.begin; k < column.end; ++k) {
+    float* const at = column.scores + k * kBlock;
+    auto s = hn::LoadU(d, at);
+    if (cap != 0) s = hn::Mul(hn::Set(d, cap), vec::tanh(d, hn::Div(s, hn::Set(d, cap))));
+    const auto seen =
+        visible_lanes(d, visible.query + column.query, visible.key + k, visible.window);
+    hn::StoreU(hn::IfThenElse(seen, s, hidden), d, at);
+  }
 }
 
-/// Turns scores into exp(score - maximum), carrying the head's maximum and weight along.
-/// `shrink` [kBlock] gets the factor that the sums so far are to be multiplied by.
+/// The largest score of each lane, and at least `least`.
+HWY_INLINE FloatVector column_maximum(const Column& column, FloatVector least) {
+  const Floats d;
+  auto even = least, odd = least;
+  std::int64_t k = column.begin;
+  for (; k + 2 <= column.end; k += 2) {
+    even = hn::Max(even, hn::LoadU(d, column.scores + k * kBlock));
+    odd = hn::Max(odd, hn::LoadU(d, column.scores + (k + 1) * kBlock));
+  }
+  if (k < column.end) even = hn::Max(even, hn::LoadU(d, column.scores + k * kBlock));
+  return hn::Max(even, odd);
+}
+
+/// Turns scores into exp(score - maximum), zero where a query does not see a key, carrying the
+/// head's maximum and weight along. `shrink` [kBlock] gets the factor that the sums so far are to
+/// be multiplied by.
 void fold_scores(float* scores, std::int64_t keys, std::int64_t queries, const HeadState& head,
-                 float* shrink) {
+                 float cap, const Visibility& visible, float* shrink) {
   const Floats d;
   const std::int64_t lanes = std::int64_t(hn::Lanes(d));
+  const bool finishes = cap != 0 || !visible.all(queries, keys);
   for (std::int64_t q = 0; q < queries; q += lanes) {
-    float* const column = scores + q;
+    const std::int64_t end = visible.end_key(q, lanes, keys);
+    const Column column{scores + q, q, std::min(visible.first_key(q), end), end};
+    if (finishes) finish_scores(column, cap, visible);
     const auto before = hn::LoadU(d, head.maximum + q);
-    auto maximum = before, other = before;
-    std::int64_t k = 0;
-    for (; k + 2 <= keys; k += 2) {
-      maximum = hn::Max(maximum, hn::LoadU(d, column + k * kBlock));
-      other = hn::Max(other, hn::LoadU(d, column + (k + 1) * kBlock));
-    }
-    if (k < keys) maximum = hn::Max(maximum, hn::LoadU(d, column + k * kBlock));
-    maximum = hn::Max(maximum, other);
+    const auto maximum = column_maximum(column, before);
     auto sum = hn::Zero(d);
-    for (k = 0; k < keys; ++k) {
-      const auto p = vec::exp(d, hn::Sub(hn::LoadU(d, column + k * kBlock), maximum));
+    for (std::int64_t k = 0; k < column.begin; ++k)
+      hn::StoreU(hn::Zero(d), d, column.scores + k * kBlock);
+    for (std::int64_t k = column.begin; k < column.end; ++k) {
+      float* const at = column.scores + k * kBlock;
+      const auto p = vec::exp(d, hn::Sub(hn::LoadU(d, at), maximum));
       sum = hn::Add(sum, p);
-      hn::StoreU(p, d, column + k * kBlock);
+      hn::StoreU(p, d, at);
     }
+    for (std::int64_t k = column.end; k < keys; ++k)
+      hn::StoreU(hn::Zero(d), d, column.scores + k * kBlock);
     const auto factor = vec::exp(d, hn::Sub(before, maximum));
     hn::StoreU(factor, d, shrink + q);
     hn::StoreU(hn::MulAdd(hn::LoadU(d, head.weight + q), factor, sum), d, head.weight + q);
@@ -142,9 +159,7 @@ void attend_heads(const QueryBlock& block, const AttentionShape& shape, std::int
     for (std::int64_t h = first; h < last; ++h) {
       const HeadState head = head_state(h);
       multiply_scores(scores, keys, head.queries, D, count, queries, visible);
-      if (shape.soft_cap != 0 || !visible.all(queries, count))
-        finish_scores(scores, count, queries, shape.soft_cap, visible);
-      fold_scores(scores, count, queries, head, shrink);
+      fold_scores(scores, count, queries, head, shape.soft_cap, visible, shrink);
       shrink_sums(head.sums, shrink, block.rows, width);
       add_by_query(head.sums, scores, values, width, count, block.rows, visible);
     }
