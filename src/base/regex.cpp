@@ -8,7 +8,7 @@
 
 namespace elenchus {
 
-struct Regex::Compiled {
+struct RecipeRegex::Compiled {
   pcre2_code* code = nullptr;
   pcre2_match_context* limits = nullptr;
   ~Compiled() {
@@ -17,7 +17,7 @@ struct Regex::Compiled {
   }
 };
 
-Regex::Regex(std::string_view pattern, std::string_view what)
+RecipeRegex::RecipeRegex(std::string_view pattern, std::string_view what)
     : compiled_(std::make_unique<Compiled>()) {
   int error = 0;
   PCRE2_SIZE at = 0;
@@ -36,11 +36,11 @@ Regex::Regex(std::string_view pattern, std::string_view what)
   pcre2_set_heap_limit(compiled_->limits, 16 * 1024);
 }
 
-Regex::Regex(Regex&&) noexcept = default;
-Regex& Regex::operator=(Regex&&) noexcept = default;
-Regex::~Regex() = default;
+RecipeRegex::RecipeRegex(RecipeRegex&&) noexcept = default;
+RecipeRegex& RecipeRegex::operator=(RecipeRegex&&) noexcept = default;
+RecipeRegex::~RecipeRegex() = default;
 
-bool Regex::run(std::string_view text, bool whole) const {
+bool RecipeRegex::run(std::string_view text, bool whole) const {
   pcre2_match_data* match = pcre2_match_data_create_from_pattern(compiled_->code, nullptr);
   const int rc =
       pcre2_match(compiled_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0,
@@ -52,7 +52,7 @@ bool Regex::run(std::string_view text, bool whole) const {
   return rc >= 0;
 }
 
-bool Regex::matches(std::string_view text) const { return run(text, true); }
-bool Regex::found_in(std::string_view text) const { return run(text, false); }
+bool RecipeRegex::matches(std::string_view text) const { return run(text, true); }
+bool RecipeRegex::found_in(std::string_view text) const { return run(text, false); }
 
 }  // namespace elenchus

@@ -6,14 +6,14 @@
 
 namespace elenchus {
 
-class Regex {
+class RecipeRegex {
  public:
   /// Perl syntax over UTF-8. UserError: `what` names the key; the message has the position and the
   /// reason.
-  Regex(std::string_view pattern, std::string_view what);
-  Regex(Regex&&) noexcept;
-  Regex& operator=(Regex&&) noexcept;
-  ~Regex();
+  RecipeRegex(std::string_view pattern, std::string_view what);
+  RecipeRegex(RecipeRegex&&) noexcept;
+  RecipeRegex& operator=(RecipeRegex&&) noexcept;
+  ~RecipeRegex();
   /// Whether the whole text matches.
   bool matches(std::string_view text) const;
   /// Whether some part of the text matches.

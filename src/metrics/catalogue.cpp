@@ -37,7 +37,7 @@ std::unique_ptr<Metric> make_regex_match(SettingsReader& settings, TextMetricSet
   const std::string pattern = settings.text("pattern", "");
   const std::string what = settings.what() + ".pattern";
   if (pattern.empty()) throw UserError(what + ": missing, expected a regular expression");
-  return std::make_unique<RegexMatch>(std::move(common), Regex(pattern, what));
+  return std::make_unique<RegexMatch>(std::move(common), RecipeRegex(pattern, what));
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ class ExactMatch final : public Metric {
 /// Share of texts in which a pattern is found.
 class RegexMatch final : public Metric {
  public:
-  RegexMatch(TextMetricSettings settings, Regex pattern)
+  RegexMatch(TextMetricSettings settings, RecipeRegex pattern)
       : settings_(std::move(settings)), pattern_(std::move(pattern)) {}
   std::string_view name() const override { return settings_.name; }
   MetricInput input() const override { return settings_.mode; }
@@ -82,7 +82,7 @@ class RegexMatch final : public Metric {
 
  private:
   TextMetricSettings settings_;
-  Regex pattern_;
+  RecipeRegex pattern_;
   std::int64_t hits_ = 0, texts_ = 0;
 };
 

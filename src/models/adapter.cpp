@@ -44,7 +44,7 @@ class TargetTest {
 
  private:
   const std::vector<std::string>& targets_;
-  std::optional<Regex> regex_;
+  std::optional<RecipeRegex> regex_;
   std::set<std::string> used_;
 };
 
