@@ -33,8 +33,8 @@ void find_literal(std::string_view text, const std::string& literal, Stretches& 
     found.match(at, at + literal.size());
 }
 
-void find_regex(std::string_view text, const Regex& regex, Stretches& found) {
-  Regex::Search search(regex, text);
+void find_regex(std::string_view text, const TokenizerRegex& regex, Stretches& found) {
+  TokenizerRegex::Search search(regex, text);
   std::optional<std::size_t> last_end;
   for (std::size_t at = 0; at <= text.size();) {
     const std::optional<std::size_t> end = search.match_at(at);
@@ -55,7 +55,7 @@ SplitPattern SplitPattern::from_json(const Json& pattern, const std::string& wha
   if (const Json* regex = pattern.find("Regex")) {
     const std::string& text = regex->as_string(what + ".Regex");
     if (const auto known = find_known_pattern(text)) return SplitPattern(*known);
-    return SplitPattern(Regex(text, what));
+    return SplitPattern(TokenizerRegex(text, what));
   }
   throw InputError(what + ": expected {\"String\": ...} or {\"Regex\": ...}");
 }
@@ -79,7 +79,7 @@ void SplitPattern::find(std::string_view text, const CharClassTable& classes,
       at = end ? *end : at + utf8_length(text[at]);
     }
   } else {
-    find_regex(text, std::get<Regex>(kind_), found);
+    find_regex(text, std::get<TokenizerRegex>(kind_), found);
   }
   found.finish();
   if (inverted_)

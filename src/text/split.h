@@ -8,8 +8,8 @@
 
 #include "base/json.h"
 #include "text/pattern_scanner.h"
-#include "text/regex.h"
 #include "text/tokenizer.h"
+#include "text/tokenizer_regex.h"
 #include "text/unicode.h"
 
 namespace elenchus {
@@ -29,7 +29,7 @@ class SplitPattern {
   explicit SplitPattern(std::string literal) : kind_(std::move(literal)) {}
   explicit SplitPattern(Characters characters) : kind_(characters) {}
   explicit SplitPattern(KnownPattern pattern) : kind_(pattern) {}
-  explicit SplitPattern(Regex regex) : kind_(std::move(regex)) {}
+  explicit SplitPattern(TokenizerRegex regex) : kind_(std::move(regex)) {}
   /// {"String": ...} or {"Regex": ...}; `what` names the place. A regular expression known by heart
   /// gets its scanner.
   static SplitPattern from_json(const Json& pattern, const std::string& what);
@@ -41,7 +41,7 @@ class SplitPattern {
   void find(std::string_view text, const CharClassTable& classes, std::vector<Stretch>& out) const;
 
  private:
-  std::variant<std::string, Characters, KnownPattern, Regex> kind_;
+  std::variant<std::string, Characters, KnownPattern, TokenizerRegex> kind_;
   bool inverted_ = false;
 };
 

@@ -1,4 +1,4 @@
-#include "text/regex.h"
+#include "text/tokenizer_regex.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -100,13 +100,13 @@ std::string pcre2_message(int code) {
 
 }  // namespace
 
-struct Regex::Compiled {
+struct TokenizerRegex::Compiled {
   std::string pattern, what;
   Code code;
   bool jit = false;
 };
 
-Regex::Regex(std::string_view pattern, std::string_view what)
+TokenizerRegex::TokenizerRegex(std::string_view pattern, std::string_view what)
     : compiled_(std::make_unique<Compiled>(Compiled{std::string(pattern), std::string(what), {}})) {
   if (pattern.size() > kLongestPattern)
     refuse(what, pattern,
@@ -124,11 +124,11 @@ Regex::Regex(std::string_view pattern, std::string_view what)
   compiled_->jit = pcre2_jit_compile(compiled_->code.get(), PCRE2_JIT_COMPLETE) == 0;
 }
 
-Regex::Regex(Regex&&) noexcept = default;
-Regex& Regex::operator=(Regex&&) noexcept = default;
-Regex::~Regex() = default;
+TokenizerRegex::TokenizerRegex(TokenizerRegex&&) noexcept = default;
+TokenizerRegex& TokenizerRegex::operator=(TokenizerRegex&&) noexcept = default;
+TokenizerRegex::~TokenizerRegex() = default;
 
-struct Regex::Search::State {
+struct TokenizerRegex::Search::State {
   const Compiled& regex;
   std::string_view text;
   MatchContext context;
@@ -138,7 +138,7 @@ struct Regex::Search::State {
   std::uint32_t matches = 0;
 };
 
-Regex::Search::Search(const Regex& regex, std::string_view text)
+TokenizerRegex::Search::Search(const TokenizerRegex& regex, std::string_view text)
     : state_(std::make_unique<State>(
           State{*regex.compiled_, text, MatchContext(pcre2_match_context_create(nullptr)),
                 JitStack(pcre2_jit_stack_create(32 << 10, kLargestJitStack, nullptr)),
@@ -151,9 +151,9 @@ Regex::Search::Search(const Regex& regex, std::string_view text)
     pcre2_jit_stack_assign(state_->context.get(), nullptr, state_->jit_stack.get());
 }
 
-Regex::Search::~Search() = default;
+TokenizerRegex::Search::~Search() = default;
 
-std::optional<std::size_t> Regex::Search::match_at(std::size_t at) {
+std::optional<std::size_t> TokenizerRegex::Search::match_at(std::size_t at) {
   State& s = *state_;
   if (++s.matches % 16 == 0 && std::chrono::steady_clock::now() > s.deadline)
     refuse(
