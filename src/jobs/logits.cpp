@@ -49,8 +49,7 @@ int logits(const LogitsOptions& options) {
       .model = options.model, .adapter = options.adapter, .load_in_4bit = options.load_in_4bit};
   // Every position is asked for: the logits of a row lie in the arena at once.
   request.max_positions = std::int64_t(longest);
-  request.shapes.prompt_tokens = request.shapes.prompts = std::int64_t(longest);
-  request.shapes.cache_rows = 0;
+  request.shapes.scored_tokens = std::int64_t(longest);
   Session session(request);
   if (session.max_positions < std::int64_t(longest))
     throw InputError(cat(options.input.string(), ": a list has ", longest, " ids; the model takes ",

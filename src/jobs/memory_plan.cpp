@@ -61,6 +61,12 @@ std::size_t activation_bytes(Stream& stream, Decoder& decoder, const LargestShap
     batch.context->cache = cache;
     decoder.logits(*batch.context, batch.ids, batch.chosen.rows);
   }
+  if (shapes.scored_tokens > 0) {
+    Arena::Scope scope(arena);
+    DryBatch batch(stream, arena, shapes.scored_tokens, shapes.scored_tokens, 1);
+    batch.context->dropout.reset();
+    decoder.logits(*batch.context, batch.ids, batch.chosen.rows);
+  }
   return arena.peak_bytes();
 }
 

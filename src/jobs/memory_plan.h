@@ -17,6 +17,8 @@ struct LargestShapes {
   std::int64_t eval_tokens = 0, eval_targets = 0, eval_sequences = 0;
   /// Of generation: sequences at once, and the prompt tokens and cache rows of the longest.
   std::int64_t prompts = 0, prompt_tokens = 0, cache_rows = 0;
+  /// Of a sequence whose logits are asked for at every position.
+  std::int64_t scored_tokens = 0;
 };
 
 /// Memory of one device by part, in bytes.

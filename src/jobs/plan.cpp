@@ -15,7 +15,7 @@ int plan(const PlanOptions& options) {
   const TrainingConfig& training = run.recipe.training;
   const MemoryPlan memory = plan_run(run);
   const StepPlan steps = make_step_plan(training, run.train_batches.batches_per_epoch());
-  const Schedule schedule = make_schedule(training, steps.total_steps);
+  const Schedule schedule(training, steps.total_steps);
   const DecoderConfig config = identify_model(run.files).config;
   fmt::print("Model       {}: {} layers, width {}, {} heads ({} for keys), MLP {}, vocabulary {}\n",
              run.recipe.model_as_written, config.layers, config.width, config.heads,

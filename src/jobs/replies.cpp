@@ -8,9 +8,10 @@ Replier::Replier(RunSetup& run, LanguageModel& model, Stream& stream, Arena& are
     : run_(run), generator_(model, stream, arena, *run.text.tokenizer) {}
 
 GenerateOptions Replier::options() const {
-  GenerateOptions options{.stop_ids = run_.text.stop_ids,
-                          .max_positions = run_.load.max_positions,
-                          .batch_size = std::max<std::int64_t>(1, run_.shapes.prompts)};
+  GenerateOptions options;
+  options.stop_ids = run_.text.stop_ids;
+  options.max_positions = run_.load.max_positions;
+  options.batch_size = std::max<std::int64_t>(1, run_.shapes.prompts);
   if (run_.metrics.replies) {
     const ReplySettings& settings = *run_.metrics.replies;
     options.max_new_tokens = settings.max_new_tokens;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "generate/generator.h"
 
 namespace elenchus {
 namespace {
@@ -66,8 +67,14 @@ RunSetup::RunSetup(Recipe from)
 
 void RunSetup::make_prompts() {
   if (metrics.replies)
-    for (const Conversation& conversation : dataset.eval_conversations)
-      eval_prompts.push_back(renderer.prompt(reply_task(conversation).prompt).ids);
+    for (const Conversation& conversation : dataset.eval_conversations) {
+      eval_prompts.push_back(renderer.reply_task(conversation).prompt.ids);
+      if (eval_prompts.back().empty())
+        throw UserError(
+            "metrics: a metric of generated replies needs conversations to reply to, and the "
+            "evaluation rows "
+            "are plain texts; use mode: teacher_forced");
+    }
   for (const std::string& prompt : recipe.training.sample_prompts) {
     const Message message{.role = "user", .content = prompt};
     sample_prompts.push_back(renderer.prompt({&message, 1}).ids);
