@@ -1,0 +1,248 @@
+// An interrupted run, continued, is the run that was never interrupted.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "train/log_rows.h"
+#include "train/toy_run_test.h"
+
+namespace elenchus {
+namespace {
+
+using toy::TemporaryFolder;
+using toy::ToyRun;
+namespace fs = std::filesystem;
+
+void configure(ToyRun& run) {
+  run.config.num_train_epochs = 4;  // 12 steps, the last of each epoch short
+  run.config.warmup_ratio = 0.25;
+  run.config.logging_steps = 2;
+  run.config.eval_strategy = Strategy::steps;
+  run.config.eval_steps = 3;
+  run.config.load_best_model_at_end = true;
+  run.config.lr_scheduler_type = "cosine";
+  run.model.use_dropout = true;
+}
+
+/// log_history without what depends on the clock.
+std::string timeless_history(const fs::path& folder) {
+  const Json state = Json::parse(toy::text_of(folder / "trainer_state.json"), "state");
+  std::string out;
+  for (Json row : state.at("log_history", "state").as_array("log_history")) {
+    Json kept = Json::Object{};
+    for (const auto& [key, value] : row.as_object("row"))
+      if (key.find("runtime") == std::string::npos && key.find("per_second") == std::string::npos)
+        kept.set(key, value);
+    out += kept.dump_sorted() + "\n";
+  }
+  return out;
+}
+
+std::string timeless_log(const fs::path& folder) {
+  std::string out;
+  const std::string text = toy::text_of(folder / "trainer_log.jsonl");
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = text.find('\n', begin);
+    Json row = Json::parse(std::string_view(text).substr(begin, end - begin), "log");
+    for (const char* key : {"elapsed_time", "remaining_time", "throughput"}) row.set(key, 0);
+    out += row.dump() + "\n";
+    begin = end + 1;
+  }
+  return out;
+}
+
+/// Stops a run by a signal after `calls` micro-batches, as often as asked, and then lets it finish.
+void run_in_pieces(const fs::path& folder, std::vector<int> calls) {
+  calls.push_back(0);
+  bool first = true;
+  for (const int stop_at : calls) {
+    StopSignal stop;
+    ToyRun run(folder);
+    configure(run);
+    run.stop = &stop;
+    run.model.poison = [&](int call, LossSum&, std::span<float>) {
+      if (call == stop_at) raise(SIGTERM);
+    };
+    Trainer& trainer = run.make();
+    if (!first) trainer.resume();
+    const RunResult result = trainer.run();
+    ASSERT_EQ(result.end, stop_at > 0 ? RunEnd::interrupted : RunEnd::finished);
+    first = false;
+  }
+}
+
+void expect_same_result(const fs::path& a, const fs::path& b, const std::string& what) {
+  EXPECT_EQ(toy::text_of(a / "adapter_model.safetensors"),
+            toy::text_of(b / "adapter_model.safetensors"))
+      << what;
+  EXPECT_EQ(timeless_history(a), timeless_history(b)) << what;
+  EXPECT_EQ(timeless_log(a), timeless_log(b)) << what;
+  const char* csv = "training_progress/training_metrics.csv";
+  EXPECT_EQ(toy::text_of(a / csv), toy::text_of(b / csv)) << what;
+}
+
+TEST(Resume, AtEveryMicroBatchGivesTheSameRun) {
+  TemporaryFolder whole;
+  ToyRun run(whole.path());
+  configure(run);
+  run.make().run();
+  for (int calls = 1; calls < 40; ++calls) {
+    TemporaryFolder parts;
+    run_in_pieces(parts.path(), {calls});
+    expect_same_result(whole.path(), parts.path(), cat("stopped at micro-batch ", calls));
+  }
+}
+
+TEST(Resume, OfAResumedRunGivesTheSameRun) {
+  TemporaryFolder whole, parts;
+  ToyRun run(whole.path());
+  configure(run);
+  run.make().run();
+  run_in_pieces(parts.path(), {5, 6, 2, 9});
+  expect_same_result(whole.path(), parts.path(), "four times");
+}
+
+TEST(Resume, AKilledRunLosesOnlyWhatCameAfterItsCheckpoint) {
+  TemporaryFolder whole, parts;
+  struct Killed {};
+  for (const auto& folder : {whole.path(), parts.path()}) {
+    ToyRun run(folder);
+    configure(run);
+    run.config.save_strategy = Strategy::steps;
+    run.config.save_steps = 4;
+    if (folder == parts.path())
+      run.log.after_step = [](std::int64_t step) {
+        if (step == 7) throw Killed();
+      };
+    try {
+      run.make().run();
+    } catch (const Killed&) {
+      run.log.after_step = {};
+      ToyRun again(folder);
+      configure(again);
+      again.config = run.config;
+      ASSERT_TRUE(again.make().resume());
+      EXPECT_GE(again.trainer->state().step, 4);
+      again.trainer->run();
+    }
+  }
+  expect_same_result(whole.path(), parts.path(), "killed after step 7");
+}
+
+TEST(Resume, WithNothingLeftTouchesNothing) {
+  TemporaryFolder folder;
+  ToyRun first(folder.path());
+  configure(first);
+  first.make().run();
+  const auto snapshot = [&] {
+    std::string out;
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::recursive_directory_iterator(folder.path()))
+      if (entry.is_regular_file()) files.push_back(entry.path());
+    std::ranges::sort(files);
+    for (const auto& file : files)
+      out += cat(file.string(), fs::last_write_time(file).time_since_epoch().count(),
+                 toy::text_of(file));
+    return out;
+  };
+  const std::string before = snapshot();
+  ToyRun second(folder.path());
+  configure(second);
+  EXPECT_TRUE(second.make().resume());
+  EXPECT_TRUE(second.trainer->nothing_to_do());
+  const RunResult result = second.trainer->run();
+  EXPECT_EQ(result.end, RunEnd::nothing_to_do);
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST(Resume, ListsEveryDifferenceOfAnotherRun) {
+  TemporaryFolder folder;
+  ToyRun first(folder.path());
+  first.config.save_strategy = Strategy::steps;
+  first.config.save_steps = 2;
+  first.identity =
+      Json::Object{{"training", Json::Object{{"lr", 1e-4}, {"seed", 1}}}, {"data", "a"}};
+  first.make().run();
+  ToyRun second(folder.path());
+  second.identity =
+      Json::Object{{"training", Json::Object{{"lr", 2e-4}, {"seed", 1}}}, {"data", "b"}};
+  second.make();
+  try {
+    second.trainer->resume();
+    FAIL() << "no UserError";
+  } catch (const UserError& error) {
+    EXPECT_EQ(error.exit_code, ExitCode::wrong_checkpoint);
+    const std::string text = error.what();
+    EXPECT_NE(text.find("training.lr: the checkpoint has 0.0001, this run 0.0002"),
+              std::string::npos)
+        << text;
+    EXPECT_NE(text.find("data: "), std::string::npos);
+    EXPECT_EQ(text.find("seed"), std::string::npos);
+  }
+}
+
+TEST(Resume, SkipsADamagedCheckpointAndSaysSo) {
+  TemporaryFolder folder;
+  ToyRun first(folder.path());
+  first.config.save_strategy = Strategy::steps;
+  first.config.save_steps = 2;
+  first.make().run();
+  const fs::path file = folder.path() / "checkpoint-6" / "optimizer.safetensors";
+  std::string bytes = toy::text_of(file);
+  bytes[bytes.size() / 2] ^= 1;
+  std::ofstream(file, std::ios::binary) << bytes;
+  fs::remove(folder.path() / "trainer_state.json");
+  ToyRun second(folder.path());
+  EXPECT_TRUE(second.make().resume());
+  EXPECT_EQ(second.trainer->state().step, 4);
+  EXPECT_TRUE(second.log.said("checkpoint-6"));
+}
+
+TEST(Resume, StartsFromTheBeginningWhereThereIsNoCheckpoint) {
+  TemporaryFolder folder;
+  ToyRun run(folder.path());
+  EXPECT_FALSE(run.make().resume());
+  EXPECT_EQ(run.trainer->run().end, RunEnd::finished);
+}
+
+TEST(Resume, ANewRunMovesAnEarlierOnesCheckpointsAside) {
+  TemporaryFolder folder;
+  for (int i = 0; i < 2; ++i) {
+    ToyRun run(folder.path());
+    run.config.save_strategy = Strategy::steps;
+    run.config.save_steps = 3;
+    run.make().run();
+    EXPECT_EQ(run.log.said("previous_run"), i == 1);
+  }
+  EXPECT_EQ(checkpoint_steps(folder.path()), (std::vector<std::int64_t>{3, 6}));
+  EXPECT_EQ(checkpoint_steps(folder.path() / "previous_run"), (std::vector<std::int64_t>{3, 6}));
+}
+
+TEST(Resume, KeepsTheLossScale) {
+  TemporaryFolder folder;
+  for (const bool resumed : {false, true}) {
+    ToyRun run(folder.path());
+    run.scale_loss = true;
+    run.config.save_strategy = Strategy::steps;
+    run.config.save_steps = 3;
+    run.config.max_steps = 6;
+    if (!resumed)
+      run.model.poison = [](int call, LossSum&, std::span<float> grads) {
+        if (call <= 4) grads[0] = INFINITY;
+      };
+    run.make();
+    if (resumed) {
+      run.trainer->resume_from(folder.path() / "checkpoint-3");
+      EXPECT_EQ(run.trainer->state().updates, 2);
+      EXPECT_NE(toy::text_of(folder.path() / "checkpoint-3/scaler.json").find("32768"),
+                std::string::npos);
+    }
+    EXPECT_EQ(run.trainer->run().end, RunEnd::finished);
+  }
+}
+
+}  // namespace
+}  // namespace elenchus
