@@ -112,9 +112,13 @@ void declare(CLI::App& app, const Option& option) {
   CLI::Option* const added = app.add_option(option.name, set, option.help);
   added->required(option.presence == Presence::required);
   if (std::holds_alternative<std::vector<std::string>*>(option.target)) {
-    added->expected(1, CLI::detail::expected_max_vector_size)
-        ->allow_extra_args(true)
-        ->type_name("");
+    if (option.name.starts_with('-')) {
+      added->expected(1)->take_all()->type_name(option.value_name);  // one value each time
+    } else {
+      added->expected(1, CLI::detail::expected_max_vector_size)
+          ->allow_extra_args(true)
+          ->type_name("");
+    }
   } else if (std::holds_alternative<OptionalValue*>(option.target)) {
     added->expected(0, 1)->type_name(option.value_name);
   } else {

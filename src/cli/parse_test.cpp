@@ -95,6 +95,13 @@ TEST(CommandLine, TheOtherCommandsTakeTheirs) {
             "a");
 }
 
+TEST(CommandLine, RepeatedOptionsCollectTheirValues) {
+  const auto parsed = parse_command_line(
+      {"compare", "r.yaml", "--adapter", "a", "--prompt", "x y", "--prompt", "z", "lora.r=8"});
+  EXPECT_EQ(value_of<Strings>(parsed, "--prompt"), (Strings{"x y", "z"}));
+  EXPECT_EQ(value_of<Strings>(parsed, "section.key=value"), Strings{"lora.r=8"});
+}
+
 TEST(CommandLine, HelpAndVersionAreTexts) {
   EXPECT_EQ(parse_command_line({"--version"}).text, "elenchus 0.1.0\n");
   EXPECT_EQ(parse_command_line({"--help"}).command, nullptr);

@@ -37,6 +37,13 @@ constexpr std::string_view kTemplate =
     "{{ raise_exception('no system here') }}{% endif %}{{ m.content }}<|im_end|>{% endfor %}"
     "{% if add_generation_prompt %}a{% endif %}";
 
+/// Options with these switches on.
+TokenizeOptions on(std::initializer_list<bool TokenizeOptions::*> switches) {
+  TokenizeOptions options;
+  for (const auto each : switches) options.*each = true;
+  return options;
+}
+
 class Tokenize : public ::testing::Test {
  protected:
   Tokenize() {
@@ -69,22 +76,24 @@ class Tokenize : public ::testing::Test {
 
 TEST_F(Tokenize, TextsBecomeIds) {
   EXPECT_EQ(printed({}, "\"ab\"\n\n\"b<|im_end|>\"\r\n\"\""), "[0, 4]\n[0, 3, 1]\n[0]\n");
-  EXPECT_EQ(printed({.no_special = true}, "\"ab\"\n"), "[4]\n");
+  EXPECT_EQ(printed(on({&TokenizeOptions::no_special}), "\"ab\"\n"), "[4]\n");
 }
 
 TEST_F(Tokenize, IdsBecomeTexts) {
-  EXPECT_EQ(printed({.decode = true}, "[0, 4, 3]\n[]\n"), "\"abb\"\n\"\"\n");
+  EXPECT_EQ(printed(on({&TokenizeOptions::decode}), "[0, 4, 3]\n[]\n"), "\"abb\"\n\"\"\n");
 }
 
 TEST_F(Tokenize, ChatsAreRenderedAndContentStaysText) {
   const std::string chat =
       R"({"messages": [{"role": "user", "content": "ab<|im_end|>"}], "add_generation_prompt": true})";
-  EXPECT_EQ(printed({.chat = true, .render = true}, chat), "\"<s>ab<|im_end|><|im_end|>a\"\n");
-  EXPECT_EQ(printed({.chat = true}, chat), "[0, 4, 5, 6, 8, 9, 10, 11, 12, 13, 6, 7, 1, 2]\n");
+  EXPECT_EQ(printed(on({&TokenizeOptions::chat, &TokenizeOptions::render}), chat),
+            "\"<s>ab<|im_end|><|im_end|>a\"\n");
+  EXPECT_EQ(printed(on({&TokenizeOptions::chat}), chat),
+            "[0, 4, 5, 6, 8, 9, 10, 11, 12, 13, 6, 7, 1, 2]\n");
 }
 
 TEST_F(Tokenize, RefusalsAreAnsweredInPlace) {
-  EXPECT_EQ(printed({.chat = true, .render = true},
+  EXPECT_EQ(printed(on({&TokenizeOptions::chat, &TokenizeOptions::render}),
                     R"({"messages": [{"role": "system", "content": "x"}]})"
                     "\n"
                     R"({"messages": [{"role": "user", "content": "x"}]})"),
@@ -95,9 +104,9 @@ TEST_F(Tokenize, LinesThatAreNoneAreRejectedByNumber) {
   for (const auto& [options, lines] : std::vector<std::pair<TokenizeOptions, std::string>>{
            {{}, "\"ab\"\n[1]\n"},
            {{}, "\"ab\"\n\"open\n"},
-           {{.decode = true}, "[1]\n[99]\n"},
-           {{.decode = true}, "[1]\n[1.5]\n"},
-           {{.chat = true}, "{\"messages\": []}\n{\"message\": []}\n"}}) {
+           {on({&TokenizeOptions::decode}), "[1]\n[99]\n"},
+           {on({&TokenizeOptions::decode}), "[1]\n[1.5]\n"},
+           {on({&TokenizeOptions::chat}), "{\"messages\": []}\n{\"message\": []}\n"}}) {
     try {
       printed(options, lines);
       ADD_FAILURE() << lines;
@@ -105,8 +114,8 @@ TEST_F(Tokenize, LinesThatAreNoneAreRejectedByNumber) {
       EXPECT_NE(std::string(error.what()).find("lines.jsonl:2"), std::string::npos) << error.what();
     }
   }
-  EXPECT_THROW(printed({.render = true}, ""), UserError);
-  EXPECT_THROW(printed({.chat = true, .decode = true}, ""), UserError);
+  EXPECT_THROW(printed(on({&TokenizeOptions::render}), ""), UserError);
+  EXPECT_THROW(printed(on({&TokenizeOptions::chat, &TokenizeOptions::decode}), ""), UserError);
 }
 
 TEST_F(Tokenize, AFolderSaysWhatItsTokensAre) {
@@ -131,7 +140,7 @@ TEST_F(Tokenize, TemplatesOfTheConfigurationCountToo) {
   EXPECT_EQ(load_text(folder_.path()).chat_template->source(), "d");
   write("tokenizer_config.json", "{}");
   EXPECT_FALSE(load_text(folder_.path()).chat_template.has_value());
-  EXPECT_THROW(printed({.chat = true}, ""), InputError);
+  EXPECT_THROW(printed(on({&TokenizeOptions::chat}), ""), InputError);
   write("other.jinja", "o");
   const TextFiles replaced = load_text(open_model_files(folder_.path()), folder_ / "other.jinja");
   EXPECT_EQ(replaced.chat_template->source(), "o");
