@@ -31,6 +31,11 @@ struct Part {
   std::size_t count;
 };
 
+/// Whether the instruction set converts f16. Highway's own code for the others rounds otherwise and
+/// knows no infinity.
+inline constexpr bool kConvertsHalf = HWY_TARGET != HWY_SSE4 && HWY_TARGET != HWY_SSSE3 &&
+                                      HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128;
+
 // Loads of f32, f16 or bf16 as f32.
 template <class D>
 HWY_INLINE hn::Vec<D> load(D d, const float* p, Whole = {}) {
@@ -38,8 +43,14 @@ HWY_INLINE hn::Vec<D> load(D d, const float* p, Whole = {}) {
 }
 template <class D>
 HWY_INLINE hn::Vec<D> load(D d, const f16* p, Whole = {}) {
-  const hn::Rebind<hwy::float16_t, D> half;
-  return hn::PromoteTo(d, hn::LoadU(half, reinterpret_cast<const hwy::float16_t*>(p)));
+  if constexpr (kConvertsHalf) {
+    const hn::Rebind<hwy::float16_t, D> half;
+    return hn::PromoteTo(d, hn::LoadU(half, reinterpret_cast<const hwy::float16_t*>(p)));
+  } else {
+    float lanes[hn::MaxLanes(D())];
+    for (std::size_t i = 0; i < hn::Lanes(d); ++i) lanes[i] = static_cast<float>(p[i]);
+    return hn::LoadU(d, lanes);
+  }
 }
 template <class D>
 HWY_INLINE hn::Vec<D> load(D d, const bf16* p, Whole = {}) {
@@ -63,9 +74,14 @@ HWY_INLINE void store(hn::Vec<D> v, D d, float* p, Whole = {}) {
 }
 template <class D>
 HWY_INLINE void store(hn::Vec<D> v, D d, f16* p, Whole = {}) {
-  (void)d;
-  const hn::Rebind<hwy::float16_t, D> half;
-  hn::StoreU(hn::DemoteTo(half, v), half, reinterpret_cast<hwy::float16_t*>(p));
+  if constexpr (kConvertsHalf) {
+    const hn::Rebind<hwy::float16_t, D> half;
+    hn::StoreU(hn::DemoteTo(half, v), half, reinterpret_cast<hwy::float16_t*>(p));
+  } else {
+    float lanes[hn::MaxLanes(D())];
+    hn::StoreU(v, d, lanes);
+    for (std::size_t i = 0; i < hn::Lanes(d); ++i) p[i] = f16(lanes[i]);
+  }
 }
 template <class D>
 HWY_INLINE void store(hn::Vec<D> v, D d, bf16* p, Whole = {}) {
@@ -128,8 +144,8 @@ template <class D>
 HWY_INLINE hn::Vec<D> exp(D d, hn::Vec<D> x) {
   const hn::RebindToSigned<D> integers;
   const auto low = hn::Set(d, -87.33f), high = hn::Set(d, 88.37f);
-  // Max and Min give their second argument where one is NaN.
-  const auto inside = hn::Min(high, hn::Max(low, x));
+  const auto under = hn::Lt(x, low), over = hn::Gt(x, high);
+  const auto inside = hn::IfThenElse(under, low, hn::IfThenElse(over, high, x));
   const auto n = hn::Round(hn::Mul(inside, hn::Set(d, 1.44269504f)));
   auto r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), inside);
   r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
@@ -142,8 +158,7 @@ HWY_INLINE hn::Vec<D> exp(D d, hn::Vec<D> x) {
   const auto exponent =
       hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(integers, n), hn::Set(integers, 127)));
   const auto y = hn::Mul(p, hn::BitCast(d, exponent));
-  const auto finite = hn::IfThenElse(hn::Gt(x, high), hn::Inf(d), y);
-  return hn::IfThenZeroElse(hn::Lt(x, low), finite);
+  return hn::IfThenZeroElse(under, hn::IfThenElse(over, hn::Inf(d), y));
 }
 
 /// tanh(x) within 4 ulp.
