@@ -18,9 +18,9 @@ struct Message {
   std::string content;
 };
 
-/// A rendered conversation. `from_input` are the ranges of the text that came from message values
-/// (content, tool arguments, ...) and not from the template: special tokens written there must stay
-/// text.
+/// A rendered conversation. `from_input` are the ranges of the text that came from values of
+/// messages (content, tool arguments, ... but not a role, which the caller checks), of tools and of
+/// `extra.documents`, and not from the template: special tokens written there must stay text.
 struct RenderedChat {
   std::string text;
   std::vector<TextRange> from_input;  // sorted, disjoint
@@ -42,8 +42,8 @@ struct TemplateRefusal : InputError {
 };
 
 /// A parsed template. Limits (reliability.md A7): source 256 KiB, syntax depth 128, macro depth 64,
-/// range 10^5, one value and the output 16 MiB, 5e6 steps + 2e3 a message, 1 s of time. No host
-/// callables, include or import.
+/// range 10^5, one value and the output 16 MiB, 5e6 steps + 2e3 a message, 1 s of the thread's
+/// time, 32 MiB of memory beyond the messages. No host callables, include or import.
 class ChatTemplate {
  public:
   /// InputError: a syntax error, with line. `bos_token` and `eos_token` are the variables of these

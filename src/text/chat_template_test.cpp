@@ -74,7 +74,8 @@ TEST(ChatTemplate, MatchesJinjaOnGoldenFiles) {
       }
       for (const char* kind : {"text", "refused"}) {
         const Json* wanted = test.find(kind);
-        if (wanted) EXPECT_EQ(got.dump(), Json(Json::Object{{kind, *wanted}}).dump()) << source;
+        if (!wanted) continue;
+        EXPECT_EQ(got.dump(), Json(Json::Object{{kind, *wanted}}).dump()) << source;
       }
       EXPECT_EQ(test.find("error") != nullptr, got.find("error") != nullptr)
           << source << " gave " << got.dump();

@@ -36,8 +36,8 @@ void Budget::hold(std::size_t bytes) {
   held_ += bytes;
 }
 
-void Budget::check_text(std::size_t bytes) const {
-  if (bytes > kMaxTextBytes) fail(cat("a text of more than ", kMaxTextBytes >> 20, " MiB"));
+void Budget::check_value(std::size_t bytes) const {
+  if (bytes > kMaxValueBytes) fail(cat("a value of more than ", kMaxValueBytes >> 20, " MiB"));
 }
 
 void Budget::fail(const std::string& message) const {

@@ -16,11 +16,13 @@ constexpr int kMaxEvaluationDepth = 2000;
 /// Nested lists and dicts in one value.
 constexpr int kMaxValueDepth = 100;
 constexpr std::int64_t kMaxRange = 100000;
-constexpr std::size_t kMaxTextBytes = 16 << 20;
+/// One text, list or dict, and the output.
+constexpr std::size_t kMaxValueBytes = 16 << 20;
 /// Memory held by all values of one rendering, beyond what its input takes.
-constexpr std::size_t kMaxHeldBytes = 36 << 20;
+constexpr std::size_t kMaxHeldBytes = 32 << 20;
 constexpr std::int64_t kMaxSteps = 5000000;
 constexpr std::int64_t kStepsPerMessage = 2000;
+/// Of the thread that renders, which waits for nothing.
 constexpr double kMaxSeconds = 1.0;
 
 class Budget {
@@ -39,8 +41,8 @@ class Budget {
   /// Counts memory taken by values; InputError when there is too much.
   void hold(std::size_t bytes);
   void release(std::size_t bytes) noexcept { held_ -= bytes; }
-  /// InputError if a text of so many bytes would be too long.
-  void check_text(std::size_t bytes) const;
+  /// InputError if a value of so many bytes would be too large.
+  void check_value(std::size_t bytes) const;
   /// InputError "chat template: line N: MESSAGE".
   [[noreturn]] void fail(const std::string& message) const;
 

@@ -29,7 +29,7 @@ std::int64_t read_number(Budget& budget, const std::string& bytes, std::size_t& 
   std::int64_t number = 0;
   while (at < bytes.size() && bytes[at] >= '0' && bytes[at] <= '9') {
     number = number * 10 + (bytes[at++] - '0');
-    budget.check_text(std::size_t(number));
+    budget.check_value(std::size_t(number));
   }
   return number;
 }

@@ -294,6 +294,7 @@ Value arithmetic(Budget& budget, Operator by, const Value& a, const Value& b) {
   if (a.number() && b.number()) return real_arithmetic(budget, by, *a.number(), *b.number());
   if (by == Operator::add && a.text() && b.text()) return concatenate(*a.text(), *b.text());
   if (by == Operator::add && is_list_or_tuple(a) && type_name(a) == type_name(b)) {
+    budget.check_value((a.sequence()->items.size() + b.sequence()->items.size()) * sizeof(Value));
     std::vector<Value> items = a.sequence()->items;
     items.insert(items.end(), b.sequence()->items.begin(), b.sequence()->items.end());
     return make_sequence(budget, a.sequence()->kind, std::move(items));

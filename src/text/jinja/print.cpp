@@ -14,16 +14,13 @@ namespace {
 // Plain bytes of a repr, and whether any of them came from the input.
 class Printer {
  public:
-  explicit Printer(Budget& budget) : budget_(budget) {}
+  explicit Printer(Budget& budget) : budget_(budget), out_(budget) {}
 
   void print_repr(const Value& value);
-  Value finish() { return make_text(budget_, std::move(out_), input_); }
+  Value finish() { return out_.finish_as(input_); }
 
  private:
-  void put(std::string_view bytes) {
-    budget_.check_text(out_.size() + bytes.size());
-    out_ += bytes;
-  }
+  void put(std::string_view bytes) { out_.append(bytes); }
   void print_text(const Text& text);
   void print_sequence(const Sequence& sequence);
   void print_items(const std::vector<Value>& items);
@@ -31,7 +28,7 @@ class Printer {
   void print_namespace(const Namespace& space);
 
   Budget& budget_;
-  std::string out_;
+  TextBuilder out_;
   bool input_ = false;
   int depth_ = 0;
 };
@@ -217,15 +214,13 @@ namespace {
 
 class JsonPrinter {
  public:
-  JsonPrinter(Budget& budget, const JsonStyle& style) : budget_(budget), style_(style) {}
+  JsonPrinter(Budget& budget, const JsonStyle& style)
+      : budget_(budget), style_(style), out_(budget) {}
   void print_value(const Value& value);
-  Value finish() { return make_text(budget_, std::move(out_), input_); }
+  Value finish() { return out_.finish_as(input_); }
 
  private:
-  void put(std::string_view bytes) {
-    budget_.check_text(out_.size() + bytes.size());
-    out_ += bytes;
-  }
+  void put(std::string_view bytes) { out_.append(bytes); }
   void break_line() {
     if (!style_.indented) return;
     put("\n");
@@ -238,7 +233,7 @@ class JsonPrinter {
 
   Budget& budget_;
   const JsonStyle& style_;
-  std::string out_;
+  TextBuilder out_;
   bool input_ = false;
   int depth_ = 0;
 };

@@ -271,15 +271,31 @@ double rounded(double value, std::int64_t digits) {
   return result;
 }
 
+// Rounds to a multiple of 10^-digits, digits < 0, halves to the even multiple.
+std::int64_t rounded_integer(Budget& budget, std::int64_t value, std::int64_t digits) {
+  constexpr std::int64_t kAllDigits = 18;
+  if (digits < -kAllDigits) return 0;
+  std::int64_t unit = 1;
+  for (std::int64_t i = digits; i < 0; ++i) unit *= 10;
+  std::int64_t multiple = value / unit;
+  const std::int64_t left = value % unit, distance = left < 0 ? -left : left;
+  if (distance > unit - distance || (distance == unit - distance && multiple % 2 != 0))
+    multiple += value < 0 ? -1 : 1;
+  std::int64_t result = 0;
+  if (__builtin_mul_overflow(multiple, unit, &result))
+    budget.fail("an integer of more than 64 bits");
+  return result;
+}
+
 Value round_filter(In in, Subject value, Args arguments) {
   const Bound bound(in.budget(), "round", arguments, {"precision", "method"});
   const double number = checked_number(in, "round", value);
   const std::int64_t digits = bound.integer(0, 0);
   const std::string method = bound.text(1) ? bound.text(1)->bytes : "common";
-  if (method == "common")
-    return value.integer() && digits >= 0 ? value
-           : value.integer()              ? Value(std::int64_t(rounded(number, digits)))
-                                          : Value(rounded(number, digits));
+  if (method == "common") {
+    if (!value.integer()) return rounded(number, digits);
+    return digits >= 0 ? *value.integer() : rounded_integer(in.budget(), *value.integer(), digits);
+  }
   const double unit = std::pow(10.0, double(digits));
   if (method != "ceil" && method != "floor")
     in.budget().fail("round: the method is common, ceil or floor");

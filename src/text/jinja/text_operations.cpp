@@ -311,7 +311,7 @@ Value join(Budget& budget, const Text* separator, const std::vector<Value>& piec
 }
 
 Value pad(const Text& text, std::int64_t width, std::string_view fill, Side text_side) {
-  const std::int64_t missing = width - std::int64_t(text.length);
+  const std::int64_t missing = std::max<std::int64_t>(width, 0) - std::int64_t(text.length);
   TextBuilder builder(text.budget());
   if (missing <= 0) return substring(text, 0, text.bytes.size());
   const Value filler = make_text(text.budget(), std::string(fill));

@@ -79,18 +79,29 @@ bool Text::has_input() const {
 }
 
 Value make_text(Budget& budget, std::string bytes, bool input) {
-  budget.check_text(bytes.size());
+  budget.check_value(bytes.size());
   std::vector<TextRun> runs;
   if (!bytes.empty()) runs.push_back({bytes.size(), input});
   return make<Text>(budget, std::move(bytes), std::move(runs));
 }
 
+void TextBuilder::reserve(std::size_t bytes) {
+  const std::size_t old = bytes_.capacity();
+  if (bytes <= old) return;
+  budget_.check_value(bytes);
+  const std::size_t capacity = std::min(std::max(bytes, 2 * old), kMaxValueBytes);
+  budget_.hold(capacity);
+  held_bytes_ += capacity;
+  bytes_.reserve(capacity);
+  const std::size_t freed = std::min(old, held_bytes_ - capacity);
+  budget_.release(freed);
+  held_bytes_ -= freed;
+}
+
 void TextBuilder::append(std::string_view bytes, bool input) {
   if (bytes.empty()) return;
-  budget_.check_text(bytes_.size() + bytes.size());
+  reserve(bytes_.size() + bytes.size());
   budget_.spend_bytes(bytes.size());
-  budget_.hold(bytes.size());
-  held_bytes_ += bytes.size();
   bytes_.append(bytes);
   if (!runs_.empty() && runs_.back().input == input) {
     runs_.back().end = bytes_.size();
@@ -114,8 +125,8 @@ void TextBuilder::append(const Text& text, std::size_t begin, std::size_t end) {
 
 void TextBuilder::append_repeated(const Text& text, std::int64_t times) {
   if (times <= 0 || text.bytes.empty()) return;
-  if (std::uint64_t(times) > kMaxTextBytes / text.bytes.size())
-    budget_.check_text(std::numeric_limits<std::size_t>::max());
+  if (std::uint64_t(times) > kMaxValueBytes / text.bytes.size())
+    budget_.check_value(std::numeric_limits<std::size_t>::max());
   for (std::int64_t i = 0; i < times; ++i) append(text);
 }
 
@@ -126,8 +137,14 @@ Value TextBuilder::finish() {
   return make<Text>(budget_, std::exchange(bytes_, {}), std::exchange(runs_, {}));
 }
 
+Value TextBuilder::finish_as(bool input) {
+  if (!runs_.empty()) runs_ = {{bytes_.size(), input}};
+  return finish();
+}
+
 Sequence::Sequence(Budget& owner, SequenceKind sequence_kind, std::vector<Value> sequence_items)
     : Counted(owner), kind(sequence_kind), items(std::move(sequence_items)) {
+  owner.check_value(items.size() * sizeof(Value));
   hold(sizeof(*this) + items.capacity() * sizeof(Value));
   owner.spend(std::int64_t(items.size() / 8));
   for (const Value& item : items) depth = std::max(depth, nesting(item));
@@ -140,6 +157,7 @@ Value make_sequence(Budget& budget, SequenceKind kind, std::vector<Value> items)
 
 Dict::Dict(Budget& owner, std::vector<Entry> dict_entries)
     : Counted(owner), entries(std::move(dict_entries)) {
+  owner.check_value(entries.size() * sizeof(Entry));
   hold(sizeof(*this) + entries.capacity() * sizeof(Entry));
   owner.spend(std::int64_t(entries.size() / 8));
   for (const auto& [key, value] : entries) depth = std::max({depth, nesting(key), nesting(value)});

@@ -163,8 +163,12 @@ class TextBuilder {
   const std::string& bytes() const { return bytes_; }
   const std::vector<TextRun>& runs() const { return runs_; }
   Value finish();
+  /// The text with all of it marked alike.
+  Value finish_as(bool input);
 
  private:
+  void reserve(std::size_t bytes);
+
   Budget& budget_;
   std::string bytes_;
   std::vector<TextRun> runs_;
