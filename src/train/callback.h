@@ -38,7 +38,7 @@ struct RunInfo {
 
 /// One optimizer step.
 struct StepReport {
-  RunProgress progress;
+  RunProgress progress = {};
   double loss = 0;  ///< nats a supervised token
   double grad_norm = 0;
   double learning_rate = 0;
@@ -49,7 +49,7 @@ struct StepReport {
 
 /// A row of log_history for training: loss is the mean over the steps since the row before.
 struct LogReport {
-  RunProgress progress;
+  RunProgress progress = {};
   double loss = 0, grad_norm = 0, learning_rate = 0;
   std::int64_t peak_memory_bytes = 0;  ///< of the process, on the host
   Json row;
@@ -62,10 +62,10 @@ struct Sample {
 
 /// A row of log_history for evaluation.
 struct EvaluationReport {
-  RunProgress progress;
-  std::map<std::string, double> values;  ///< "eval_loss", "eval_<metric>"
+  RunProgress progress = {};
+  std::map<std::string, double> values = {};  ///< "eval_loss", "eval_<metric>"
   bool best_so_far = false;
-  std::vector<Sample> samples;
+  std::vector<Sample> samples = {};
   Json row;
 };
 
@@ -77,7 +77,7 @@ struct SaveReport {
 
 /// The end of a run that got to its end.
 struct EndReport {
-  RunProgress progress;
+  RunProgress progress = {};
   double train_loss = 0;  ///< mean over all steps
   double seconds = 0;     ///< of training, over all its parts
   std::optional<double> best_metric;
