@@ -69,13 +69,18 @@ void answer_lines(LineInput& input,
     if (!more && !buffer.empty()) buffer += '\n';
     std::string output;
     std::size_t begin = 0;
-    for (std::size_t end = buffer.find('\n', searched); end != std::string::npos;
-         end = buffer.find('\n', begin)) {
-      const std::string_view line(buffer.data() + begin, end - begin);
-      begin = end + 1;
-      ++number;
-      if (line.find_first_not_of(" \t\r") != line.npos)
-        output += answer(line, number).dump() + "\n";
+    try {
+      for (std::size_t end = buffer.find('\n', searched); end != std::string::npos;
+           end = buffer.find('\n', begin)) {
+        const std::string_view line(buffer.data() + begin, end - begin);
+        begin = end + 1;
+        ++number;
+        if (line.find_first_not_of(" \t\r") != line.npos)
+          output += answer(line, number).dump() + "\n";
+      }
+    } catch (const InputError&) {
+      write_output(output);  // the lines before the wrong one have their answers
+      throw;
     }
     buffer.erase(0, begin);
     if (buffer.size() > kLongestLine) {

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "base/error.h"
@@ -57,7 +58,7 @@ class Tokenize : public ::testing::Test {
     std::ofstream(folder_ / name, std::ios::binary) << bytes;
   }
   /// What the command prints for these lines.
-  std::string printed(TokenizeOptions options, std::string_view lines) const {
+  std::string printed(TokenizeOptions options, std::string_view lines) {
     write("lines.jsonl", lines);
     options.model = folder_.path();
     options.input = (folder_ / "lines.jsonl").string();
@@ -66,12 +67,13 @@ class Tokenize : public ::testing::Test {
     try {
       tokenize(options);
     } catch (...) {
-      ::testing::internal::GetCapturedStdout();
+      before_failure_ = ::testing::internal::GetCapturedStdout();
       throw;
     }
     return ::testing::internal::GetCapturedStdout();
   }
   TemporaryFolder folder_;
+  std::string before_failure_;  // what was printed before a line was rejected
 };
 
 TEST_F(Tokenize, TextsBecomeIds) {
@@ -112,6 +114,7 @@ TEST_F(Tokenize, LinesThatAreNoneAreRejectedByNumber) {
       ADD_FAILURE() << lines;
     } catch (const InputError& error) {
       EXPECT_NE(std::string(error.what()).find("lines.jsonl:2"), std::string::npos) << error.what();
+      EXPECT_EQ(std::ranges::count(before_failure_, '\n'), 1) << before_failure_;
     }
   }
   EXPECT_THROW(printed(on({&TokenizeOptions::render}), ""), UserError);
