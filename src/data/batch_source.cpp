@@ -110,6 +110,26 @@ void RowBatchSource::measure() {
   max_targets_ = std::min(max_tokens_, all_targets);
 }
 
+BatchExtents RowBatchSource::largest(std::int64_t epochs) const {
+  constexpr std::int64_t kMostRows = 4'000'000;
+  if (rows() * epochs > kMostRows)
+    return {max_tokens_, max_targets_,
+            rules_.packing ? std::min(rows(), max_tokens_) : rules_.batch_size};
+  BatchExtents most;
+  for (std::int64_t epoch = 0; epoch < epochs; ++epoch)
+    for (std::int64_t index = 0; index < batches_per_epoch(); ++index) {
+      BatchExtents batch;
+      for (const std::int64_t row : rows_of_batch(epoch, index)) {
+        batch.tokens += std::int64_t(rows_[std::size_t(row)].ids.size());
+        batch.targets += rows_[std::size_t(row)].trained_count();
+        batch.sequences += 1;
+      }
+      most = {std::max(most.tokens, batch.tokens), std::max(most.targets, batch.targets),
+              std::max(most.sequences, batch.sequences)};
+    }
+  return most;
+}
+
 std::int64_t RowBatchSource::batches_per_epoch() const {
   return (groups_ + rules_.batch_size - 1) / rules_.batch_size;
 }

@@ -23,6 +23,11 @@ struct BatchRules {
   std::uint64_t seed = 42;
 };
 
+/// The most that one batch holds, each taken by itself.
+struct BatchExtents {
+  std::int64_t tokens = 0, targets = 0, sequences = 0;
+};
+
 /// Batches of tokenized rows. An epoch's order is a pure function of (seed, epoch); the last batch
 /// of an epoch may be short. Safe to call from several threads.
 class RowBatchSource final : public BatchSource {
@@ -35,6 +40,9 @@ class RowBatchSource final : public BatchSource {
   std::int64_t max_tokens() const override { return max_tokens_; }
   std::int64_t max_targets() const override { return max_targets_; }
   std::int64_t rows() const override { return std::int64_t(rows_.size()); }
+  /// Of the batches of the first `epochs` epochs. Walks through them all; where that would take
+  /// long, an upper bound.
+  BatchExtents largest(std::int64_t epochs) const;
   std::string fingerprint() const override;
 
  private:

@@ -35,17 +35,12 @@ int compare(const CompareOptions& options) {
   RunSetup run(read_recipe(options.recipe.file, options.recipe.overrides));
   run.load.lora = adapter_choice(options.adapter);
   std::vector<std::vector<TokenId>> prompts;
-  std::int64_t longest = 0;
   for (const std::string& prompt : options.prompts) {
     const Message message{.role = "user", .content = prompt};
     prompts.push_back(run.renderer.prompt({&message, 1}).ids);
-    longest = std::max(longest, std::int64_t(prompts.back().size()));
   }
-  const std::int64_t new_tokens = options.max_new_tokens;
-  run.shapes = {.prompts = std::int64_t(prompts.size()),
-                .prompt_tokens = std::max(longest * std::int64_t(prompts.size()),
-                                          GenerateOptions{}.prefill_tokens),
-                .cache_rows = longest + new_tokens};
+  run.shapes = {};
+  add_replies(run.shapes, prompts, options.max_new_tokens, std::int64_t(prompts.size()));
   run.load.max_positions = run.shapes.cache_rows;
   const MemoryPlan memory = plan_run(run);
   const std::unique_ptr<Stream> stream = Stream::open({}, run.recipe.model.threads);
@@ -54,7 +49,7 @@ int compare(const CompareOptions& options) {
   LoadedModel model = load_model(*stream, run.files, run.load);
   Replier replier(run, *model.decoder, *stream, arena);
   GenerateOptions generate = replier.options();
-  generate.max_new_tokens = new_tokens;
+  generate.max_new_tokens = options.max_new_tokens;
   const std::vector<std::string> before = replier.to(prompts, generate);
   load_adapter(*stream, model.decoder->params(), open_adapter_weights(options.adapter));
   const std::vector<std::string> after = replier.to(prompts, generate);

@@ -116,9 +116,8 @@ int finetune(const FinetuneOptions& options) {
     trainer.resume_from(*resume->checkpoint);
   else if (resume)
     trainer.resume();
-  const RunResult result = trainer.run();
-  if (result.end != RunEnd::nothing_to_do) write_configuration(run.recipe);
-  return result.exit_code;
+  if (!trainer.nothing_to_do()) write_configuration(run.recipe);
+  return trainer.run().exit_code;
 }
 
 }  // namespace elenchus

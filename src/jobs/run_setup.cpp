@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "generate/generator.h"
+#include "train/step_plan.h"
 
 namespace elenchus {
 namespace {
@@ -81,27 +82,36 @@ void RunSetup::make_prompts() {
   }
 }
 
-void RunSetup::measure_shapes() {
-  const auto& training = recipe.training;
-  shapes = {.train_tokens = train_batches.max_tokens(),
-            .train_targets = train_batches.max_targets(),
-            .train_sequences = training.per_device_train_batch_size};
-  if (eval_batches) {
-    shapes.eval_tokens = eval_batches->max_tokens();
-    shapes.eval_targets = eval_batches->max_targets();
-    shapes.eval_sequences = training.per_device_eval_batch_size;
-  }
-  if (eval_prompts.empty() && sample_prompts.empty()) return;
-  const std::int64_t new_tokens =
-      std::max<std::int64_t>(metrics.replies ? metrics.replies->max_new_tokens : 0,
-                             sample_prompts.empty() ? 0 : training.sample_max_new_tokens);
-  const std::int64_t prompt =
-      std::int64_t(std::max(longest(eval_prompts), longest(sample_prompts)));
-  const std::int64_t prompts = std::int64_t(std::max(eval_prompts.size(), sample_prompts.size()));
-  shapes.prompts = std::min<std::int64_t>(training.per_device_eval_batch_size, prompts);
+void add_replies(LargestShapes& shapes, std::span<const std::vector<TokenId>> prompts,
+                 std::int64_t new_tokens, std::int64_t batch_size) {
+  if (prompts.empty()) return;
+  const std::int64_t prompt = std::int64_t(longest(prompts));
+  const std::int64_t together = std::min(batch_size, std::int64_t(prompts.size()));
+  shapes.prompts = std::max(shapes.prompts, together);
   shapes.prompt_tokens =
-      std::min(shapes.prompts * prompt, std::max(GenerateOptions{}.prefill_tokens, prompt));
-  shapes.cache_rows = prompt + new_tokens;
+      std::max(shapes.prompt_tokens,
+               std::min(together * prompt, std::max(GenerateOptions{}.prefill_tokens, prompt)));
+  shapes.cache_rows = std::max(shapes.cache_rows, prompt + new_tokens);
+}
+
+void RunSetup::measure_shapes() {
+  const TrainingConfig& training = recipe.training;
+  const StepPlan steps = make_step_plan(training, train_batches.batches_per_epoch());
+  const BatchExtents train = train_batches.largest(steps.epochs);
+  shapes = {.train_tokens = train.tokens,
+            .train_targets = train.targets,
+            .train_sequences = train.sequences};
+  if (eval_batches) {
+    const BatchExtents eval = eval_batches->largest(1);
+    shapes.eval_tokens = eval.tokens;
+    shapes.eval_targets = eval.targets;
+    shapes.eval_sequences = eval.sequences;
+  }
+  if (metrics.replies)
+    add_replies(shapes, eval_prompts, metrics.replies->max_new_tokens,
+                training.per_device_eval_batch_size);
+  add_replies(shapes, sample_prompts, training.sample_max_new_tokens,
+              training.per_device_eval_batch_size);
 }
 
 MemoryPlan plan_run(RunSetup& run) {

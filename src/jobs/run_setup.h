@@ -41,9 +41,14 @@ struct RunSetup {
   void measure_shapes();
 };
 
-/// What a template's clock shows while a run trains, evaluates and resumes: 2024-07-26, the date that Llama 3.1's template
-/// falls back to. A clock that moved would change the tokens of a resumed run.
+/// What a template's clock shows while a run trains, evaluates and resumes: 2024-07-26, the date
+/// that Llama 3.1's template falls back to. A clock that moved would change the tokens of a resumed
+/// run.
 inline constexpr std::int64_t kTemplateClock = 1721952000;
+
+/// Widens `shapes` by replies to these prompts, `batch_size` of them at once.
+void add_replies(LargestShapes& shapes, std::span<const std::vector<TokenId>> prompts,
+                 std::int64_t new_tokens, std::int64_t batch_size);
 
 /// CPU threads of a recipe: as asked for, or every core.
 int thread_count(const ModelConfig& config);
