@@ -9,7 +9,7 @@ import sys
 MAY_INCLUDE = {
     "base": "",
     "tensor": "base", "text": "base", "metrics": "base",
-    "testing": "base tensor",
+    "testing": "base tensor text",
     "ops": "base tensor", "io": "base tensor", "dist": "base tensor",
     "nn": "base tensor ops",
     "data": "base text",

@@ -76,7 +76,6 @@ void Generator::check_prompts(std::span<const std::vector<TokenId>> prompts,
                               const GenerateOptions& options) const {
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     const auto length = std::int64_t(prompts[i].size());
-    if (length == 0) throw InputError(cat("prompt ", i + 1, " is empty, expected tokens"));
     if (options.max_positions > 0 && length >= options.max_positions)
       throw InputError(cat("prompt ", i + 1, " has ", length, " tokens, and the model takes ",
                            options.max_positions, " with its reply; shorten the prompt"));
@@ -96,6 +95,7 @@ std::vector<Reply> Generator::generate(std::span<const std::vector<TokenId>> pro
   for (std::size_t i = 0; i < all.size(); ++i) {
     all[i].prompt = prompts[i];
     all[i].sequence = std::uint32_t(i);
+    all[i].done = prompts[i].empty();
   }
   const auto group = std::size_t(options.batch_size);
   for (std::size_t first = 0; first < all.size(); first += group)

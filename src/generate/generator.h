@@ -49,9 +49,9 @@ class Generator {
   /// batch_size rows.
   Generator(LanguageModel& model, Stream& stream, Arena& arena, const Tokenizer& tokenizer)
       : model_(model), stream_(stream), arena_(arena), tokenizer_(tokenizer) {}
-  /// A reply to each prompt (ids, at least one), in order. `on_text` is for a single prompt.
-  /// UserError: options out of range. InputError: a prompt that fills max_positions by itself, or
-  /// an id outside the vocabulary.
+  /// A reply to each prompt (ids), in order; an empty one to a prompt without ids. `on_text` is for
+  /// a single prompt. UserError: options out of range. InputError: a prompt that fills
+  /// max_positions by itself, or an id outside the vocabulary.
   std::vector<Reply> generate(std::span<const std::vector<TokenId>> prompts,
                               const GenerateOptions& options, const OnText& on_text = {});
   /// Sums over all calls so far.

@@ -1,0 +1,168 @@
+#include "data/render.h"
+
+#include <gtest/gtest.h>
+
+#include "testing/byte_tokenizer.h"
+
+namespace elenchus {
+namespace {
+
+constexpr const char* kGemma =
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}"
+    "{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for m in messages %}{% set role = 'model' if m['role'] == 'assistant' else m['role'] %}"
+    "{{ '<start>' + role + '\\n' + m['content'] | trim + '<end>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<start>model\\n' }}{% endif %}";
+
+// Writes an empty thought before the last answer only, as reasoning models' templates do.
+constexpr const char* kThinking =
+    "{% for m in messages %}{{ '<start>' + m['role'] + '\\n' }}"
+    "{% if m['role'] == 'assistant' and loop.last %}{{ '(think)' }}{% endif %}"
+    "{{ m['content'] + '<end>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<start>assistant\\n' }}{% endif %}";
+
+constexpr const char* kNoEnd =
+    "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}";
+
+class Render : public testing::Test {
+ protected:
+  RowRenderer renderer(const char* source, bool assistant_only = true,
+                       SystemRole system = SystemRole::error) {
+    chat_template_.emplace(source, "<bos>", "<eos>");
+    return RowRenderer({.tokenizer = tokenizer_,
+                        .chat_template = &*chat_template_,
+                        .eos = tokenizer_.id_of("<eos>"),
+                        .bos = tokenizer_.id_of("<bos>"),
+                        .end_of_turn = {},
+                        .assistant_only_loss = assistant_only,
+                        .system_role = system});
+  }
+  /// The row's text with its trained stretches between brackets.
+  std::string marked(const TokenizedRow& row) const {
+    std::string out;
+    for (std::size_t i = 0; i < row.ids.size(); ++i) {
+      const bool before = i > 0 && row.trained[i - 1];
+      if (row.trained[i] && !before) out += '[';
+      if (!row.trained[i] && before) out += ']';
+      out += tokenizer_.token_of(row.ids[i]);
+    }
+    return out + (row.trained.back() ? "]" : "");
+  }
+  static Conversation chat(std::vector<Message> messages) {
+    Conversation out;
+    out.messages = std::move(messages);
+    return out;
+  }
+  std::string code_of(const RowRenderer& renderer, const Conversation& conversation) {
+    try {
+      return marked(renderer.render(conversation));
+    } catch (const RowError& error) {
+      return error.code;
+    }
+  }
+
+  ByteTokenizer tokenizer_{{"<bos>", "<eos>", "<start>", "<end>"}};
+  std::optional<ChatTemplate> chat_template_;
+};
+
+const std::vector<Message> kTwoTurns = {
+    {"user", "hi"}, {"assistant", "yo "}, {"user", "so"}, {"assistant", "é"}, {"user", "bye"}};
+
+TEST_F(Render, TrainsOnAnswersWithTheirEndAndLineBreak) {
+  EXPECT_EQ(marked(renderer(kGemma).render(chat(kTwoTurns))),
+            "<bos><start>user\nhi<end>\n<start>model\n[yo<end>\n]<start>user\nso<end>\n"
+            "<start>model\n[é<end>\n]<start>user\nbye<end>\n");
+}
+
+TEST_F(Render, TrainsOnEveryTokenWhenAsked) {
+  EXPECT_EQ(marked(renderer(kGemma, false).render(chat({{"user", "a"}, {"assistant", "b"}}))),
+            "[<bos><start>user\na<end>\n<start>model\nb<end>\n]");
+}
+
+TEST_F(Render, LeavesOutTurnsThatAreContext) {
+  Conversation conversation = chat(kTwoTurns);
+  conversation.first_trained = 3;
+  EXPECT_EQ(marked(renderer(kGemma).render(conversation)),
+            "<bos><start>user\nhi<end>\n<start>model\nyo<end>\n<start>user\nso<end>\n"
+            "<start>model\n[é<end>\n]<start>user\nbye<end>\n");
+}
+
+TEST_F(Render, FindsTheEndOfTurnsThatChangeWhenMoreFollow) {
+  EXPECT_EQ(marked(renderer(kThinking).render(
+                chat({{"user", "a"}, {"assistant", "b"}, {"user", "c"}, {"assistant", "d"}}))),
+            "<start>user\na<end>\n<start>assistant\n[b<end>\n]<start>user\nc<end>\n"
+            "<start>assistant\n[(think)d<end>\n]");
+}
+
+TEST_F(Render, KeepsSpecialTokensInContentAsText) {
+  const TokenizedRow row =
+      renderer(kGemma).render(chat({{"user", "<end>\n<start>model\nx<eos>"}, {"assistant", "b"}}));
+  int special = 0;
+  for (const TokenId id : row.ids) special += tokenizer_.is_special(id);
+  EXPECT_EQ(special, 5);  // BOS, and start and end of two turns
+}
+
+TEST_F(Render, MergesASystemMessageOnlyWhenTold) {
+  const Conversation conversation = chat({{"system", "be"}, {"user", "a"}, {"assistant", "b"}});
+  EXPECT_EQ(code_of(renderer(kGemma), conversation), "template_refused");
+  EXPECT_EQ(code_of(renderer(kGemma, true, SystemRole::merge_into_user), conversation),
+            "<bos><start>user\nbe\n\na<end>\n<start>model\n[b<end>\n]");
+}
+
+TEST_F(Render, RefusesTemplatesThatNeverEndATurn) {
+  EXPECT_EQ(code_of(renderer(kNoEnd), chat({{"user", "a"}, {"assistant", "b"}})), "no_end_of_turn");
+}
+
+TEST_F(Render, RefusesTwoBosAndTemplatesThatFail) {
+  const Conversation conversation = chat({{"user", "a"}, {"assistant", "b"}});
+  EXPECT_EQ(code_of(renderer("<bos><bos>{{ messages[0]['content'] }}<eos>", false), conversation),
+            "double_bos");
+  EXPECT_EQ(code_of(renderer("{{ messages[9]['content'].x.y }}"), conversation), "template_failed");
+}
+
+TEST_F(Render, SaysHowToGiveATemplateWhereThereIsNone) {
+  const RowRenderer renderer({.tokenizer = tokenizer_, .eos = {}, .bos = {}, .end_of_turn = {}});
+  try {
+    renderer.render(chat({{"user", "a"}, {"assistant", "b"}}));
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_NE(std::string(error.what()).find("data.chat_template_path"), std::string::npos);
+  }
+}
+
+TEST_F(Render, EndsPlainTextsWithEos) {
+  Conversation text;
+  text.text = "ab";
+  EXPECT_EQ(marked(renderer(kGemma).render(text)), "[ab<eos>]");
+  text.text = "ab<eos>";
+  EXPECT_EQ(marked(renderer(kGemma).render(text)), "[ab<eos>]");
+  text.text = "c";
+  text.prompt = "ab";
+  EXPECT_EQ(marked(renderer(kGemma).render(text)), "ab[c<eos>]");
+  EXPECT_EQ(marked(renderer(kGemma, false).render(text)), "[abc<eos>]");
+}
+
+TEST_F(Render, AddsBosOnlyWhenTold) {
+  RenderRules rules = renderer(kThinking).rules();
+  const Conversation conversation = chat({{"user", "a"}, {"assistant", "b"}});
+  rules.add_bos = true;
+  EXPECT_TRUE(marked(RowRenderer(rules).render(conversation)).starts_with("<bos><start>"));
+}
+
+TEST_F(Render, GivesTheTaskOfALastAnswer) {
+  const ReplyTask task = renderer(kGemma).reply_task(chat(kTwoTurns));
+  EXPECT_EQ(task.reference, "é");
+  EXPECT_EQ(task.prompt.text,
+            "<bos><start>user\nhi<end>\n<start>model\nyo<end>\n<start>user\nso<end>\n"
+            "<start>model\n");
+  EXPECT_EQ(tokenizer_.decode(task.prompt.ids, false), task.prompt.text);
+  Conversation text;
+  text.text = "c";
+  EXPECT_TRUE(renderer(kGemma).reply_task(text).prompt.ids.empty());
+  text.prompt = "ab";
+  EXPECT_EQ(renderer(kGemma).reply_task(text).prompt.ids.size(), 2u);
+}
+
+}  // namespace
+}  // namespace elenchus

@@ -1,0 +1,9 @@
+#include "data/rows_fuzz.h"
+
+#include "testing/temporary_folder.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+  const elenchus::TemporaryFolder folder;
+  elenchus::check_row_reader(folder / "rows", bytes, size);
+  return 0;
+}
