@@ -65,7 +65,11 @@ float quantize_scales(std::span<const float> scales, float offset, std::uint8_t*
   const auto& map = dynamic_map();
   float largest = 0;
   for (const float scale : scales) largest = std::max(largest, std::abs(scale - offset));
-  const float reciprocal = largest > 0 ? 1.0f / largest : 0.0f;
+  if (largest == 0) {
+    std::fill_n(codes, scales.size(), std::uint8_t{0});
+    return 0;
+  }
+  const float reciprocal = 1.0f / largest;
   for (std::size_t i = 0; i < scales.size(); ++i)
     codes[i] = nearest_code(map, std::clamp((scales[i] - offset) * reciprocal, -1.0f, 1.0f));
   return largest;
