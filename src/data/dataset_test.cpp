@@ -16,7 +16,7 @@ constexpr const char* kTemplate =
     "{% for m in messages %}{{ m['role'][0] + m['content'] + '<end>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'a' }}{% endif %}";
 
-/// A row whose text is 4 tokens longer than the answer.
+/// A row whose text is 5 tokens longer than the answer.
 std::string row_of(const std::string& answer) {
   return R"({"messages":[{"role":"user","content":"q"},{"role":"model","content":")" + answer +
          "\"}]}\n";
@@ -61,7 +61,7 @@ TEST_F(DatasetTest, TrainsOnEveryRowInFileOrderAtFractionOne) {
   ASSERT_EQ(data.train.size(), 3u);
   EXPECT_TRUE(data.eval.empty());
   EXPECT_EQ(data.train[2].file, 1);
-  EXPECT_EQ(data.train[2].ids.size(), 7u);
+  EXPECT_EQ(data.train[2].ids.size(), 8u);
   EXPECT_EQ(data.train_counts.trained_tokens, 2 + 3 + 4);
   EXPECT_EQ(data.files[1].format, "messages");
   EXPECT_EQ(data.files[0].rows, 2);
@@ -114,7 +114,7 @@ TEST_F(DatasetTest, DropsTruncatesOrRefusesLongRows) {
   EXPECT_EQ(cut.train_counts.truncated, 1);
   EXPECT_EQ(cut.train[1].ids.size(), 6u);
   config_.truncation = Truncation::error;
-  EXPECT_NE(failure().find("row 2 (line 2): has 10 tokens"), std::string::npos) << failure();
+  EXPECT_NE(failure().find("row 2 (line 2): has 11 tokens"), std::string::npos) << failure();
 }
 
 TEST_F(DatasetTest, CountsRowsThatTruncationLeavesNothingOf) {

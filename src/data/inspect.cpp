@@ -29,12 +29,14 @@ class Writer {
   std::string out_;
 };
 
+constexpr std::size_t kEscapedBytes = 4;  // \x1b in place of a byte
+
 /// Text with line breaks as they are and other control characters escaped.
 std::string shown(std::string_view text) {
   std::string out;
   while (!text.empty()) {
     const std::size_t line = std::min(text.find('\n'), text.size());
-    out += printable(text.substr(0, line), text.size() + 1);
+    out += printable(text.substr(0, line), kEscapedBytes * line + kEscapedBytes);
     if (line == text.size()) break;
     out += '\n';
     text.remove_prefix(line + 1);
@@ -63,7 +65,8 @@ void Writer::histogram(const std::vector<TokenizedRow>& rows, std::int64_t max_l
   out_ += cat("tokens of the rows trained on (max_length ", max_length, ")\n");
   for (std::int64_t bar = 0; bar * step < longest; ++bar) {
     const std::int64_t count = counts[std::size_t(bar)];
-    const std::string range = cat(bar * step + 1, "-", (bar + 1) * step);
+    const std::string range =
+        step == 1 ? std::to_string(bar + 1) : cat(bar * step + 1, "-", (bar + 1) * step);
     out_ += cat(
         "  ",
         std::string(std::size_t(std::max<std::int64_t>(0, 13 - std::int64_t(range.size()))), ' '),
