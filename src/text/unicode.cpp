@@ -201,7 +201,9 @@ CharClassTable::CharClassTable() : page_of_(kCharacters >> 8) {
   std::map<std::string, std::uint16_t> known;
   std::string page(256, '\0');
   for (char32_t base = 0; base < kCharacters; base += 256) {
-    for (char32_t i = 0; i < 256; ++i) page[i] = char(char_classes(base + i));
+    // Planes 4 to 13 are unassigned, 15 and 16 for private use: of no class.
+    const bool is_empty = base >= 0x40000 && base >> 16 != 14;
+    for (char32_t i = 0; i < 256; ++i) page[i] = is_empty ? 0 : char(char_classes(base + i));
     const auto [entry, is_new] = known.emplace(page, std::uint16_t(known.size()));
     if (is_new) pages_.insert(pages_.end(), page.begin(), page.end());
     page_of_[base >> 8] = entry->second;

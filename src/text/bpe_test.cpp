@@ -1,0 +1,153 @@
+#include "text/bpe.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/rng.h"
+#include "text/unicode.h"
+
+namespace elenchus {
+namespace {
+
+/// The definition: the best-ranked pair, leftmost among equals, again and again.
+std::vector<std::string> merged_plainly(std::vector<std::string> parts,
+                                        const Vocabulary& vocabulary,
+                                        const std::vector<BpeMerge>& merges) {
+  while (true) {
+    const BpeMerge* best = nullptr;
+    std::size_t place = 0;
+    for (std::size_t i = 0; i + 1 < parts.size(); ++i)
+      for (const BpeMerge& merge : merges)
+        if (vocabulary.text(merge.left) == parts[i] &&
+            vocabulary.text(merge.right) == parts[i + 1] && (!best || merge.rank < best->rank))
+          best = &merge, place = i;
+    if (!best) return parts;
+    parts[place] += parts[place + 1];
+    parts.erase(parts.begin() + std::ptrdiff_t(place) + 1);
+  }
+}
+
+struct RandomModel {
+  Vocabulary vocabulary;
+  std::vector<BpeMerge> merges;
+};
+
+/// Merges of random pairs over a small alphabet; with `ties`, several share a rank.
+RandomModel random_model(std::uint32_t seed, bool ties) {
+  const RandomKey random{.seed = 9, .use = RandomUse::test, .step = seed, .site = 0};
+  RandomModel model;
+  std::uint64_t draw = 0;
+  for (const char* unit : {"a", "b", "c", "é", "\u2581"})
+    model.vocabulary.add(unit, model.vocabulary.size(), "test");
+  for (std::uint32_t rank = 0; rank < 40; ++rank) {
+    const auto pick = [&] {
+      return TokenId(random.below(draw++, std::uint32_t(model.vocabulary.size())));
+    };
+    const TokenId left = pick(), right = pick();
+    const std::string text =
+        std::string(model.vocabulary.text(left)) + std::string(model.vocabulary.text(right));
+    if (text.size() > 20) continue;
+    TokenId result = model.vocabulary.find(text);
+    if (result != TokenTable::kNone && !ties) continue;
+    if (result == TokenTable::kNone) {
+      result = model.vocabulary.size();
+      model.vocabulary.add(text, result, "test");
+    }
+    const bool known =
+        std::any_of(model.merges.begin(), model.merges.end(),
+                    [&](const BpeMerge& m) { return m.left == left && m.right == right; });
+    if (!known) model.merges.push_back({left, right, result, ties ? std::uint32_t(result) : rank});
+  }
+  return model;
+}
+
+std::vector<std::string> texts_of(const std::vector<PieceToken>& tokens,
+                                  const Vocabulary& vocabulary) {
+  std::vector<std::string> out;
+  for (const PieceToken& token : tokens) out.emplace_back(vocabulary.text(token.id));
+  return out;
+}
+
+void expect_as_defined(std::uint32_t seed, bool ties, bool fallback) {
+  RandomModel model = random_model(seed, ties);
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  if (fallback)  // lets the model cut text where nothing joins
+    for (std::size_t byte = 0; byte < 256; ++byte)
+      model.vocabulary.add(std::string("<0x") + kDigits[byte / 16] + kDigits[byte % 16] + ">",
+                           model.vocabulary.size(), "test");
+  const Bpe bpe(model.vocabulary, model.merges, {.byte_fallback = fallback, .unknown = {}}, {});
+  Bpe::Session session(bpe, 1 << 16);
+  const RandomKey random{.seed = 10, .use = RandomUse::test, .step = seed, .site = 0};
+  for (std::uint64_t draw = 0; draw < 4000;) {
+    std::vector<std::string> parts;
+    std::string piece;
+    for (std::uint32_t left = 1 + random.below(draw++, 90); left > 0; --left) {
+      parts.emplace_back(model.vocabulary.text(TokenId(random.below(draw++, 5))));
+      piece += parts.back();
+    }
+    const auto& tokens = session.encode(piece);
+    ASSERT_EQ(texts_of(tokens, model.vocabulary),
+              merged_plainly(parts, model.vocabulary, model.merges))
+        << piece;
+    std::size_t at = 0;
+    for (const PieceToken& token : tokens) {
+      EXPECT_EQ(token.begin, at);
+      at += model.vocabulary.text(token.id).size();
+    }
+  }
+}
+
+TEST(Bpe, MergesAsTheDefinitionSays) {
+  for (std::uint32_t seed = 0; seed < 12; ++seed) expect_as_defined(seed, false, false);
+}
+
+TEST(Bpe, TakesTheLeftmostOfEqualRanks) {
+  for (std::uint32_t seed = 20; seed < 26; ++seed) expect_as_defined(seed, true, false);
+}
+
+TEST(Bpe, CutsTextOnlyWhereNothingJoins) {
+  for (std::uint32_t seed = 40; seed < 48; ++seed) expect_as_defined(seed, false, true);
+}
+
+TEST(Bpe, NeverGivesReservedTokens) {
+  Vocabulary vocabulary;
+  for (const char* token : {"<", "s", ">", "<s", "<s>"})
+    vocabulary.add(token, vocabulary.size(), "test");
+  const std::vector<BpeMerge> merges = {{0, 1, 3, 0}, {3, 2, 4, 1}};
+  for (const bool ignore_merges : {false, true}) {
+    const Bpe bpe(vocabulary, merges, {.ignore_merges = ignore_merges, .unknown = {}}, {4});
+    Bpe::Session session(bpe, 3);
+    EXPECT_EQ(texts_of(session.encode("<s>"), vocabulary), (std::vector<std::string>{"<s", ">"}));
+  }
+}
+
+TEST(Bpe, UnknownCharactersFuseFallBackOrVanish) {
+  Vocabulary vocabulary;
+  for (const char* token : {"?", "a", "<0xC3>", "<0xA9>"})
+    vocabulary.add(token, vocabulary.size(), "test");
+  const auto ids = [&](const BpeOptions& options, std::string_view piece) {
+    const Bpe bpe(vocabulary, {}, options, {});
+    Bpe::Session session(bpe, piece.size());
+    std::vector<TokenId> out;
+    for (const PieceToken& token : session.encode(piece)) out.push_back(token.id);
+    return out;
+  };
+  using Ids = std::vector<TokenId>;
+  EXPECT_EQ(ids({.unknown = {}}, "xaxx"), (Ids{1}));
+  EXPECT_EQ(ids({.unknown = 0}, "xaxx"), (Ids{0, 1, 0, 0}));
+  EXPECT_EQ(ids({.fuse_unknown = true, .unknown = 0}, "xaxx"), (Ids{0, 1, 0}));
+  EXPECT_EQ(ids({.byte_fallback = true, .unknown = 0}, "aéx"), (Ids{1, 2, 3, 0}));
+}
+
+TEST(TokenTable, FindsWhatWasInserted) {
+  TokenTable table;
+  for (TokenId id = 0; id < 5000; ++id) ASSERT_TRUE(table.insert(std::to_string(id * 7), id));
+  EXPECT_FALSE(table.insert("7", 9));
+  for (TokenId id = 0; id < 5000; ++id) ASSERT_EQ(table.find(std::to_string(id * 7)), id);
+  EXPECT_EQ(table.find("8"), TokenTable::kNone);
+  EXPECT_EQ(table.find(""), TokenTable::kNone);
+}
+
+}  // namespace
+}  // namespace elenchus
