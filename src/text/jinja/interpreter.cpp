@@ -295,8 +295,9 @@ bool Interpreter::bind_named(const Macro& macro, const Arguments& arguments,
   const std::vector<Parameter>& parameters = macro.syntax.parameters;
   bool has_caller = false;
   for (const auto& [name, value] : arguments.named) {
-    const auto found = std::find_if(parameters.begin(), parameters.end(),
-                                    [&name](const Parameter& p) { return p.name == name; });
+    const auto found = std::find_if(
+        parameters.begin(), parameters.end(),
+        [wanted = std::string_view(name)](const Parameter& p) { return p.name == wanted; });
     if (found != parameters.end()) {
       if (std::size_t(found - parameters.begin()) < arguments.positional.size())
         budget_.fail(cat("macro '", macro.syntax.name, "': argument '", name, "' is given twice"));

@@ -163,8 +163,9 @@ Value zfill_method(In in, Subject self, Args arguments) {
   const Text& text = *self.text();
   const bool is_signed = text.bytes.starts_with('-') || text.bytes.starts_with('+');
   const Value digits = substring(text, is_signed, text.bytes.size());
-  const Value padded = pad(
-      *digits.text(), std::max<std::int64_t>(bound.integer(0, 0), 1) - is_signed, "0", Side::right);
+  const Value padded =
+      pad(*digits.text(), std::max<std::int64_t>(bound.integer(0, 0), is_signed) - is_signed, "0",
+          Side::right);
   return concatenate(*substring(text, 0, is_signed).text(), *padded.text());
 }
 

@@ -193,6 +193,7 @@ Value real_arithmetic(Budget& budget, Operator by, double a, double b) {
       return remainder == 0 ? std::copysign(0.0, b) : remainder;
     case Operator::floor_divide: {
       const double quotient = (a - remainder) / b;
+      if (quotient == 0) return std::copysign(0.0, a / b);
       const double down = std::floor(quotient);
       return quotient - down > 0.5 ? down + 1 : down;
     }
