@@ -148,48 +148,54 @@ std::vector<Message> RowRenderer::accepted_messages(const Conversation& conversa
   }
 }
 
-// The range begins where the template has written the header of the answer, which is what the
-// generation prompt adds, and ends with the last thing that belongs to the turn.
-TextRange RowRenderer::trained_range(std::span<const Message> messages, std::size_t turn,
-                                     const RenderedChat& chat) const {
+// An answer begins where the template has written its header, which is what the generation prompt
+// adds.
+std::size_t RowRenderer::begin_of_answer(std::span<const Message> messages, std::size_t turn,
+                                         const RenderedChat& chat) const {
   const RenderedChat header = apply(messages.first(turn), true);
   const std::size_t begin = common_length(header.text, chat.text);
-  if (!blank_from(header.text, begin)) {
-    // Some templates open the generated turn with more than a finished one has (<think>). All that
-    // came before the turn must still be there.
-    const RenderedChat before = apply(messages.first(turn), false);
-    if (!blank_from(before.text, std::min(begin, common_length(before.text, chat.text))))
-      throw RowError(
-          "template_rewrites",
-          cat("turn ", turn + 1, ": the chat template writes the turns before an answer ",
-              "otherwise than when they are alone, so what to train on cannot be told; "
-              "split the conversation, or use another template "
-              "(data.chat_template_path)"));
-  }
-  return {begin, end_of_turn(messages, turn, begin, chat)};
+  if (blank_from(header.text, begin)) return begin;
+  // Some templates open the generated turn with more than a finished one has (<think>). All that
+  // came before the turn must still be there.
+  const RenderedChat before = apply(messages.first(turn), false);
+  if (blank_from(before.text, std::min(begin, common_length(before.text, chat.text)))) return begin;
+  throw RowError("template_rewrites",
+                 cat("turn ", turn + 1, ": the chat template writes the turns before an answer ",
+                     "otherwise than when they are alone, so what to train on cannot be told; "
+                     "split the conversation, or use another template (data.chat_template_path)"));
 }
 
-std::size_t RowRenderer::end_of_turn(std::span<const Message> messages, std::size_t turn,
-                                     std::size_t begin, const RenderedChat& chat) const {
+// An answer ends with the last thing that the template writes when nothing follows it.
+std::size_t RowRenderer::end_of_answer(std::span<const Message> messages, std::size_t turn,
+                                       std::size_t begin, const RenderedChat& chat) const {
   const RenderedChat until = apply(messages.first(turn + 1), false);
   const std::size_t end = common_length(until.text, chat.text);
-  if (end > begin && blank_from(until.text, end)) return end;
-  // The template writes a last turn otherwise than an earlier one (reasoning is dropped). What
-  // follows the message's own text must be the same in both.
-  const auto answer =
-      std::ranges::find_if(chat.from_input, [&](TextRange range) { return range.begin >= begin; });
-  if (!until.from_input.empty() && answer != chat.from_input.end()) {
-    const std::string_view tail = std::string_view(until.text).substr(until.from_input.back().end);
-    const std::string_view after = std::string_view(chat.text).substr(answer->end);
-    const std::size_t same = common_length(tail, after);
-    if (same > 0 && blank_from(tail, same)) return answer->end + same;
+  // Some templates write a last turn otherwise than an earlier one: reasoning is dropped.
+  return end > begin && blank_from(until.text, end) ? end : end_by_tokens(turn, begin, chat);
+}
+
+// The end of the first end-of-turn token that the template writes after text of the answer, with
+// the line break after it.
+std::size_t RowRenderer::end_by_tokens(std::size_t turn, std::size_t begin,
+                                       const RenderedChat& chat) const {
+  const std::string_view text = chat.text;
+  for (std::size_t i = 0; i < chat.from_input.size(); ++i) {
+    if (chat.from_input[i].end <= begin) continue;
+    const std::size_t gap_begin = chat.from_input[i].end;
+    const std::size_t gap_end =
+        i + 1 < chat.from_input.size() ? chat.from_input[i + 1].begin : text.size();
+    const Encoding gap = rules_.tokenizer.encode(text.substr(gap_begin, gap_end - gap_begin));
+    const std::vector<std::size_t> ends = token_ends(gap, gap_end - gap_begin);
+    for (std::size_t token = 0; token < gap.ids.size(); ++token) {
+      if (!ends_turn(gap.ids[token])) continue;
+      const std::size_t end = gap_begin + ends[token];
+      return end < gap_end && text[end] == '\n' ? end + 1 : end;
+    }
   }
-  throw RowError(
-      "template_rewrites",
-      cat("turn ", turn + 1,
-          ": the chat template writes this answer otherwise when more "
-          "turns follow, so where it ends cannot be told; split the conversation, or use "
-          "another template (data.chat_template_path)"));
+  throw RowError("no_end_of_turn",
+                 cat("turn ", turn + 1,
+                     ": the chat template writes no end-of-turn token after "
+                     "this answer; use a template that does (data.chat_template_path)"));
 }
 
 RenderedRow RowRenderer::render_text(const Conversation& conversation) const {
@@ -203,9 +209,14 @@ RenderedRow RowRenderer::render_text(const Conversation& conversation) const {
   const std::size_t merged = conversation.messages.size() - messages.size();
   const std::size_t first_trained =
       conversation.first_trained - std::min(conversation.first_trained, merged);
-  for (std::size_t turn = first_trained; turn < messages.size(); ++turn)
-    if (messages[turn].role == "assistant")
-      out.trained.push_back(trained_range(messages, turn, chat));
+  // Some templates write the generation prompt whether it is asked for or not.
+  const bool always_prompts = apply(messages, true).text == chat.text;
+  for (std::size_t turn = first_trained; turn < messages.size(); ++turn) {
+    if (messages[turn].role != "assistant") continue;
+    const std::size_t begin = begin_of_answer(messages, turn, chat);
+    out.trained.push_back({begin, always_prompts ? end_by_tokens(turn, begin, chat)
+                                                 : end_of_answer(messages, turn, begin, chat)});
+  }
   return out;
 }
 

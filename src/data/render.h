@@ -73,10 +73,11 @@ class RowRenderer {
   RenderedChat apply(std::span<const Message> messages, bool add_generation_prompt) const;
   std::vector<Message> accepted_messages(const Conversation& conversation,
                                          RenderedChat& chat) const;
-  TextRange trained_range(std::span<const Message> messages, std::size_t turn,
-                          const RenderedChat& chat) const;
-  std::size_t end_of_turn(std::span<const Message> messages, std::size_t turn, std::size_t begin,
-                          const RenderedChat& chat) const;
+  std::size_t begin_of_answer(std::span<const Message> messages, std::size_t turn,
+                              const RenderedChat& chat) const;
+  std::size_t end_of_answer(std::span<const Message> messages, std::size_t turn, std::size_t begin,
+                            const RenderedChat& chat) const;
+  std::size_t end_by_tokens(std::size_t turn, std::size_t begin, const RenderedChat& chat) const;
   Encoding encode_chat(const RenderedChat& chat) const;
   Encoding encode_plain(const std::string& text) const;
   void check_turn_end(const TokenizedRow& row, const Encoding& encoding, TextRange turn) const;

@@ -21,6 +21,12 @@ constexpr const char* kThinking =
     "{{ m['content'] + '<end>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<start>assistant\\n' }}{% endif %}";
 
+// Writes the generation prompt always, as Llama 3's first template does.
+constexpr const char* kAlwaysPrompts =
+    "{% for m in messages %}{{ '<start>' + m['role'] + '\\n' + m['content'] + '<end>' }}{% endfor "
+    "%}"
+    "{{ '<start>assistant\\n' }}";
+
 constexpr const char* kNoEnd =
     "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}";
@@ -93,6 +99,15 @@ TEST_F(Render, FindsTheEndOfTurnsThatChangeWhenMoreFollow) {
                 chat({{"user", "a"}, {"assistant", "b"}, {"user", "c"}, {"assistant", "d"}}))),
             "<start>user\na<end>\n<start>assistant\n[b<end>\n]<start>user\nc<end>\n"
             "<start>assistant\n[(think)d<end>\n]");
+}
+
+TEST_F(Render, LeavesOutAGenerationPromptThatIsAlwaysThere) {
+  EXPECT_EQ(
+      marked(renderer(kAlwaysPrompts)
+                 .render(
+                     chat({{"user", "a"}, {"assistant", "b"}, {"user", "c"}, {"assistant", "d"}}))),
+      "<start>user\na<end><start>assistant\n[b<end>]<start>user\nc<end>"
+      "<start>assistant\n[d<end>]<start>assistant\n");
 }
 
 TEST_F(Render, KeepsSpecialTokensInContentAsText) {
