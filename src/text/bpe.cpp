@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kShortWord = 32;      // symbols up to which the quadratic loop is faster
 constexpr std::size_t kLongestCached = 64;  // bytes
-constexpr std::size_t kJoinBits = 1u << 20;
+constexpr std::size_t kJoinBits = 1u << 23;
 
 std::uint64_t pair_of(TokenId left, TokenId right) {
   return std::uint64_t(std::uint32_t(left)) << 32 | std::uint32_t(right);

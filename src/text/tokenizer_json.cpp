@@ -1,6 +1,7 @@
 // Reads tokenizer.json, the format of Hugging Face's `tokenizers`.
 
 #include <algorithm>
+#include <array>
 #include <initializer_list>
 
 #include "base/error.h"
@@ -55,6 +56,13 @@ std::pair<std::string_view, std::string_view> read_merge(const Json& merge, cons
   throw InputError(cat(what, "[", i, "]: expected [\"left\", \"right\"] or \"left right\""));
 }
 
+/// A merge under way: its three tokens are found a while after their places in memory were asked
+/// for.
+struct PendingMerge {
+  std::string texts[3];  // left, right, both
+  std::uint64_t hashes[3];
+};
+
 std::vector<BpeMerge> read_merges(const Json& merges, const Vocabulary& vocabulary,
                                   const std::string& what) {
   const Json::Array& entries = merges.as_array(what);
@@ -63,18 +71,28 @@ std::vector<BpeMerge> read_merges(const Json& merges, const Vocabulary& vocabula
         cat(what, ": found ", entries.size(), " merges; at most ", kMostMerges, " are accepted"));
   std::vector<BpeMerge> out;
   out.reserve(entries.size());
-  std::string joined;
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    const auto [left, right] = read_merge(entries[i], what, i);
-    joined.assign(left).append(right);
-    const auto id = [&](std::string_view token) {
-      const TokenId found = vocabulary.find(token);
-      if (found == TokenTable::kNone)
-        throw InputError(
-            cat(what, "[", i, "]: \"", printable(token), "\" is not in the vocabulary"));
-      return found;
-    };
-    out.push_back({id(left), id(right), id(joined), std::uint32_t(i)});
+  std::array<PendingMerge, 32> pending;
+  for (std::size_t begin = 0; begin < entries.size(); begin += pending.size()) {
+    const std::size_t count = std::min(pending.size(), entries.size() - begin);
+    for (std::size_t i = 0; i < count; ++i) {
+      auto& [texts, hashes] = pending[i];
+      const auto [left, right] = read_merge(entries[begin + i], what, begin + i);
+      texts[0] = left;
+      texts[1] = right;
+      texts[2].assign(left).append(right);
+      for (int k = 0; k < 3; ++k) vocabulary.prefetch(hashes[k] = hash_bytes(texts[k]));
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto& [texts, hashes] = pending[i];
+      TokenId ids[3];
+      for (int k = 0; k < 3; ++k) {
+        ids[k] = vocabulary.find(texts[k], hashes[k]);
+        if (ids[k] == TokenTable::kNone)
+          throw InputError(cat(what, "[", begin + i, "]: \"", printable(texts[k]),
+                               "\" is not in the vocabulary"));
+      }
+      out.push_back({ids[0], ids[1], ids[2], std::uint32_t(begin + i)});
+    }
   }
   return out;
 }

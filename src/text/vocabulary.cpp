@@ -58,9 +58,8 @@ bool TokenTable::insert(std::string_view text, TokenId id) {
   return true;
 }
 
-TokenId TokenTable::find(std::string_view text) const {
+TokenId TokenTable::find(std::string_view text, std::uint64_t hash) const {
   if (slots_.empty()) return kNone;
-  const std::uint64_t hash = hash_bytes(text);
   for (std::size_t at = hash & (slots_.size() - 1); slots_[at].id != kNone;
        at = (at + 1) & (slots_.size() - 1)) {
     const Slot& slot = slots_[at];

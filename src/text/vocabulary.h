@@ -10,6 +10,9 @@
 
 namespace elenchus {
 
+/// 64 well-mixed bits of some bytes.
+std::uint64_t hash_bytes(std::string_view bytes);
+
 /// Texts, each with a number >= 0, found by hashing. Texts lie in one block of memory.
 class TokenTable {
  public:
@@ -18,7 +21,13 @@ class TokenTable {
   /// False, changing nothing, if the text is there already.
   bool insert(std::string_view text, TokenId id);
   /// The id of this text, or kNone.
-  TokenId find(std::string_view text) const;
+  TokenId find(std::string_view text) const { return find(text, hash_bytes(text)); }
+  /// The same, its hash_bytes() known already.
+  TokenId find(std::string_view text, std::uint64_t hash) const;
+  /// Fetches what a find() of a text with this hash looks at first.
+  void prefetch(std::uint64_t hash) const {
+    if (!slots_.empty()) __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]);
+  }
   std::size_t size() const { return entries_.size(); }
   /// The text inserted as number `entry`, in order of insertion.
   std::string_view text(std::size_t entry) const {
@@ -42,9 +51,6 @@ class TokenTable {
   std::vector<Slot> slots_;  // a power of two, at most two thirds full
 };
 
-/// 64 well-mixed bits of some bytes.
-std::uint64_t hash_bytes(std::string_view bytes);
-
 /// The tokens of a model: ids are unique, holes allowed.
 class Vocabulary {
  public:
@@ -55,6 +61,10 @@ class Vocabulary {
   /// `what` names the place.
   void add(std::string_view token, std::int64_t id, const std::string& what);
   TokenId find(std::string_view token) const { return table_.find(token); }
+  TokenId find(std::string_view token, std::uint64_t hash) const {
+    return table_.find(token, hash);
+  }
+  void prefetch(std::uint64_t hash) const { table_.prefetch(hash); }
   bool has(TokenId id) const { return id >= 0 && id < size() && entry_of_[std::size_t(id)] >= 0; }
   /// Empty where no token has the id.
   std::string_view text(TokenId id) const {
