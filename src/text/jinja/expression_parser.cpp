@@ -123,11 +123,11 @@ Symbol ExpressionParser::symbol_of(const std::string& name) {
 }
 
 ExpressionPtr ExpressionParser::parse_expression() {
-  const Nesting nesting(depth_, tokens_.look().line);
   ExpressionPtr left = parse_disjunction();
   while (tokens_.at_name("if")) {
     const int line = tokens_.next().line;
     ExpressionPtr condition = parse_disjunction();
+    const Nesting nesting(depth_, line);
     ExpressionPtr otherwise = tokens_.skip_name("else") ? parse_expression() : nullptr;
     left = make(Kind::conditional, line, std::move(left), std::move(condition));
     add_part(*left, std::move(otherwise));
@@ -136,7 +136,6 @@ ExpressionPtr ExpressionParser::parse_expression() {
 }
 
 ExpressionPtr ExpressionParser::parse_disjunction() {
-  const Nesting nesting(depth_, tokens_.look().line);
   ExpressionPtr left = parse_conjunction();
   while (tokens_.at_name("or")) {
     const int line = tokens_.next().line;
