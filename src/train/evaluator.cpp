@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "train/device_batch.h"
+#include "train/host_batch.h"
 
 namespace elenchus {
 namespace {
@@ -103,7 +103,7 @@ void Evaluator::evaluate_batch(const PackedBatch& batch, Sums& sums) {
   std::vector<std::int32_t> predicted;
   if (!batch.target_rows.empty()) {
     Arena::Scope scope(parts_.arena);
-    DeviceBatch on_device = upload(parts_.stream, parts_.arena, batch, std::nullopt);
+    DeviceBatch on_device = upload(parts_.stream, parts_.arena, host_batch(batch));
     const Shape targets{std::int64_t(batch.target_rows.size())};
     const Tensor row_loss = parts_.arena.alloc(targets, DType::f32);
     const Tensor prediction = parts_.arena.alloc(targets, DType::i32);
@@ -125,7 +125,7 @@ void Evaluator::evaluate_batch(const PackedBatch& batch, Sums& sums) {
 
 std::vector<std::vector<float>> Evaluator::class_scores(const PackedBatch& batch) {
   Arena::Scope scope(parts_.arena);
-  DeviceBatch on_device = upload(parts_.stream, parts_.arena, batch, std::nullopt);
+  DeviceBatch on_device = upload(parts_.stream, parts_.arena, host_batch(batch));
   const Tensor logits =
       parts_.model.logits(on_device.context, on_device.tokens, on_device.targets.rows);
   const std::vector<float> values = on_host<float>(parts_.stream, logits);

@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "ops/grad_norm/grad_norm.h"
-#include "train/device_batch.h"
+#include "train/host_batch.h"
 
 namespace elenchus {
 namespace {
@@ -173,7 +173,7 @@ bool Trainer::accumulate(const MicroBatchGroup& group, StepSums& sums) {
                         .use = RandomUse::dropout,
                         .step = std::uint32_t(number)};
     Arena::Scope micro_batch(parts_.arena);
-    DeviceBatch on_device = upload(parts_.stream, parts_.arena, batch, key);
+    DeviceBatch on_device = upload(parts_.stream, parts_.arena, host_batch(batch), key);
     if (!batch.target_rows.empty())
       sums.loss += parts_.model.loss_and_backward(on_device.context, on_device.tokens,
                                                   on_device.targets, scale);
