@@ -28,7 +28,7 @@ TEST_P(Elementwise, AddRoundsTheSumOnceAndMayAlias) {
 TEST_P(Elementwise, ConvertRoundsToNearestEven) {
   const double inf = std::numeric_limits<double>::infinity();
   for (const DType from : {DType::f32, DType::f16, DType::bf16}) {
-    auto x = random_values(33, 1, 100);
+    auto x = random_values(34, 1, 100);
     x.insert(x.end(), {0, -0.0, inf, -inf, 1 + 0x1p-8, 1 + 3 * 0x1p-8, 1 + 0x1p-11, 1 + 0x1p-9,
                        65504, 65519, 65520, 0x1p-24, 0x1p-25, 6e-5});
     x = rounded(x, from);
@@ -47,7 +47,7 @@ TEST_P(Elementwise, ConvertKeepsNan) {
 }
 
 TEST_P(Elementwise, GatherAndScatterMoveRows) {
-  for (const std::int64_t columns : {1, 33}) {
+  for (const std::int64_t columns : {1, 33, 64}) {
     const auto x = rounded(random_values(5 * columns, 1), dtype());
     const Held hx = tensor({5, columns}, x), y(stream(), {3, columns}, dtype());
     const std::vector<std::int32_t> index = {4, 0, 2};

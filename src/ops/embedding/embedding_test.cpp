@@ -15,7 +15,7 @@ class Embedding : public testing::OnDevice {};
 TEST_P(Embedding, IsTheScaledRowOfEachTokenRoundedTwice) {
   const float scale = 22.6274169979695f;
   for (const DType stored : {DType::f32, DType::f16, DType::bf16})
-    for (const std::int64_t columns : {1, 31, 33}) {
+    for (const std::int64_t columns : {1, 31, 33, 64}) {
       const auto rows = random_values(7 * columns, 1);
       const Held table(stream(), {7, columns}, stored, rows);
       const Held tokens(stream(), std::vector{6, 0, 3, 3});

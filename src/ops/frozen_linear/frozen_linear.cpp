@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ops/dispatch.h"
+#include "ops/frozen_linear/group_buffers.h"
 #include "ops/frozen_linear/row_products.h"
 #include "ops/matmul/dense_panel.h"
 #include "ops/matmul/matmul.h"
@@ -232,7 +233,11 @@ void frozen_linear_forward(Stream& stream, Arena& scratch, Tensor y, ConstTensor
   expect(sizes.rank == 0 || is_matrix(xa, x.dim(0), sizes.rank),
          "frozen_linear_forward: xa is [N, sum R]");
   expect(!overlap(y, x), "frozen_linear_forward: y aliases x");
-  if (stream.dry() && stream.on_cuda()) return;
+  if (stream.dry() && stream.on_cuda()) {
+    const Arena::Scope scope(scratch);
+    (void)ForwardBuffers(scratch, x, parts, xa);
+    return;
+  }
   if constexpr (kCudaBuilt)
     if (stream.on_cuda()) return cuda::frozen_linear_forward(stream, scratch, y, x, parts, xa);
   const Arena::Scope scope(scratch);
@@ -261,7 +266,11 @@ void frozen_linear_backward(Stream& stream, Arena& scratch, Tensor dx, ConstTens
     expect(!overlap(dx, dxa), "frozen_linear_backward: dx aliases dxa");
   }
   expect(!overlap(dx, dy), "frozen_linear_backward: dx aliases dy");
-  if (stream.dry() && stream.on_cuda()) return;
+  if (stream.dry() && stream.on_cuda()) {
+    const Arena::Scope scope(scratch);
+    (void)BackwardBuffers(scratch, dy, parts, dxa, a);
+    return;
+  }
   if constexpr (kCudaBuilt)
     if (stream.on_cuda())
       return cuda::frozen_linear_backward(stream, scratch, dx, dy, parts, dxa, a);
@@ -309,7 +318,11 @@ void lora_b_backward(Stream& stream, Arena& scratch, Tensor dxa, std::span<const
              "lora_b_backward: db is f32 [out, R]");
   }
   expect(!overlap(dxa, dy) && !overlap(dxa, xa), "lora_b_backward: dxa aliases an operand");
-  if (stream.dry() && stream.on_cuda()) return;
+  if (stream.dry() && stream.on_cuda()) {
+    const Arena::Scope scope(scratch);
+    (void)LoraBuffers(scratch, dy, parts, xa);
+    return;
+  }
   if constexpr (kCudaBuilt)
     if (stream.on_cuda()) return cuda::lora_b_backward(stream, scratch, dxa, db, dy, xa, parts);
   const Arena::Scope scope(scratch);

@@ -48,7 +48,7 @@ class GatedMlp : public testing::OnDevice {
 
 TEST_P(GatedMlp, MatchesTheReferenceAndItsComplexStepGradientInPlace) {
   for (const Activation activation : {Activation::silu, Activation::gelu_tanh})
-    for (const auto& [rows, width] : {std::pair{3, 1}, {2, 31}, {1, 33}, {0, 5}})
+    for (const auto& [rows, width] : {std::pair{3, 1}, {2, 31}, {1, 33}, {2, 72}, {0, 5}})
       compare(rows, width, activation);
 }
 

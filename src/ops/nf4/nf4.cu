@@ -27,8 +27,8 @@ struct Source {
   float scale_offset;
 
   __device__ float scale(const float* map, std::int64_t block) const {
-    return __fadd_rn(
-        __fmul_rn(map[scale_codes[block]], scale_scales[block / kNf4NestedBlock]), scale_offset);
+    return __fadd_rn(__fmul_rn(map[scale_codes[block]], scale_scales[block / kNf4NestedBlock]),
+                     scale_offset);
   }
 };
 
@@ -146,9 +146,8 @@ __global__ void quantize_scales(std::uint8_t* codes, float* scale_scales, const 
   __syncthreads();
   float largest = 0;
   for (const float each : room) largest = fmaxf(largest, each);
-  const float reciprocal = largest > 0 ? __frcp_rn(largest) : 0.0f;
-  const float x = fminf(fmaxf(__fmul_rn(centred, reciprocal), -1.0f), 1.0f);
-  if (i < blocks) codes[i] = nearest_code(table, x);
+  const float x = fminf(fmaxf(__fmul_rn(centred, __frcp_rn(largest)), -1.0f), 1.0f);
+  if (i < blocks) codes[i] = largest == 0 ? std::uint8_t{0} : nearest_code(table, x);
   if (threadIdx.x == 0) scale_scales[blockIdx.x] = largest;
 }
 
@@ -173,8 +172,8 @@ float quantize_nf4(Stream& stream, Nf4Storage out, ConstTensor weights) {
   std::byte* const room = device.scratch((256 + std::size_t(blocks)) * sizeof(float));
   float* const map = reinterpret_cast<float*>(room);
   float* const absmax = map + 256;
-  check_cuda(cudaMemcpyAsync(map, dynamic_map().data(), 256 * sizeof(float),
-                             cudaMemcpyHostToDevice, device.queue()),
+  check_cuda(cudaMemcpyAsync(map, dynamic_map().data(), 256 * sizeof(float), cudaMemcpyHostToDevice,
+                             device.queue()),
              "sending the scale map");
   quantize_blocks<<<blocks_for(blocks * kWarp), kBlockThreads, 0, device.queue()>>>(
       out.codes.as<std::uint8_t>(), absmax, weights.as<float>(), elements, blocks, nf4_values());
@@ -206,8 +205,8 @@ void dequantize_rows(CudaStream& device, void* to, DType dtype, std::int64_t str
     T* const out = static_cast<T*>(to);
     if (words) {
       const std::int64_t count = elements / 8;
-      const unsigned blocks =
-          std::min(blocks_for((count + kWords - 1) / kWords), unsigned(device.multiprocessors()) * 8);
+      const unsigned blocks = std::min(blocks_for((count + kWords - 1) / kWords),
+                                       unsigned(device.multiprocessors()) * 8);
       dequantize_words<<<blocks, kBlockThreads, 0, device.queue()>>>(
           out, stride, std::uint32_t(columns / 8), count, source);
     } else {

@@ -1,0 +1,122 @@
+#include <algorithm>
+#include <string>
+
+#include "tensor/cuda_stream.cuh"
+#include "tensor/device_streams.h"
+
+namespace elenchus {
+
+void check_cuda(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  const ExitCode code =
+      status == cudaErrorMemoryAllocation ? ExitCode::out_of_resources : ExitCode::device_failed;
+  throw DeviceError(cat("CUDA: ", what, " failed: ", cudaGetErrorString(status), " (",
+                        cudaGetErrorName(status), ")"),
+                    code);
+}
+
+void check_cublas(cublasStatus_t status, const char* what) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  const ExitCode code =
+      status == CUBLAS_STATUS_ALLOC_FAILED ? ExitCode::out_of_resources : ExitCode::device_failed;
+  throw DeviceError(cat("cuBLASLt: ", what, " failed: ", cublasLtGetStatusString(status)), code);
+}
+
+int cuda_device_count() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
+  cudaGetLastError();  // no driver, or one that is too old: the same as no device
+  return 0;
+}
+
+std::unique_ptr<Stream> open_cuda_stream(Device device) {
+  const int count = cuda_device_count();
+  if (device.index < 0 || device.index >= count)
+    throw UserError(cat("device: cuda:", device.index, " was asked for, but ",
+                        count == 0 ? std::string("no CUDA device was found (is a driver of this "
+                                                 "CUDA version installed?)")
+                                   : cat("the devices here are cuda:0 to cuda:", count - 1),
+                        "; set model.device to one that exists, or to cpu"));
+  return std::make_unique<CudaStream>(device);
+}
+
+CudaStream& cuda_side(Stream& stream) {
+  expect(stream.on_cuda() && !stream.dry(), "the stream runs nothing on a CUDA device");
+  check_cuda(cudaSetDevice(stream.device().index), "selecting the device");
+  return static_cast<CudaStream&>(stream);
+}
+
+CudaStream::CudaStream(Device device) : Stream(device) {
+  check_cuda(cudaSetDevice(device.index), "selecting the device");
+  check_cuda(
+      cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device.index),
+      "reading the device's properties");
+  check_cuda(cudaStreamCreateWithFlags(&queue_, cudaStreamNonBlocking), "opening a stream");
+  check_cublas(cublasLtCreate(&products_), "starting");
+  workspace_ = CudaStream::allocate(kWorkspaceBytes);
+}
+
+CudaStream::~CudaStream() {
+  cudaSetDevice(device_.index);
+  cudaStreamSynchronize(queue_);
+  cudaFree(scratch_memory_);
+  cudaFree(workspace_);
+  cublasLtDestroy(products_);
+  cudaStreamDestroy(queue_);
+}
+
+void CudaStream::copy(Tensor dst, ConstTensor src) {
+  expect(dst.shape() == src.shape() && dst.dtype() == src.dtype(), "copy: tensors differ");
+  if (dst.bytes() == 0) return;
+  check_cuda(cudaSetDevice(device_.index), "selecting the device");
+  check_cuda(cudaMemcpyAsync(dst.data(), src.data(), dst.bytes(), cudaMemcpyDefault, queue_),
+             "a copy");
+}
+
+void CudaStream::zero(Tensor dst) {
+  if (dst.bytes() == 0) return;
+  check_cuda(cudaSetDevice(device_.index), "selecting the device");
+  check_cuda(cudaMemsetAsync(dst.data(), 0, dst.bytes(), queue_), "setting memory to zero");
+}
+
+void* CudaStream::allocate(std::size_t bytes) {
+  check_cuda(cudaSetDevice(device_.index), "selecting the device");
+  void* memory = nullptr;
+  const cudaError_t status = cudaMalloc(&memory, std::max<std::size_t>(bytes, 1));
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    std::size_t left = 0, all = 0;
+    cudaMemGetInfo(&left, &all);
+    throw DeviceError(cat("out of memory on cuda:", device_.index, ": ", bytes,
+                          " bytes were asked for, ", left, " of ", all, " are free"));
+  }
+  check_cuda(status, "allocating memory");
+  allocated_bytes_ += bytes;
+  return memory;
+}
+
+void CudaStream::free(void* memory, std::size_t bytes) noexcept {
+  cudaSetDevice(device_.index);
+  cudaFree(memory);
+  allocated_bytes_ -= bytes;
+}
+
+void CudaStream::synchronize() {
+  check_cuda(cudaSetDevice(device_.index), "selecting the device");
+  check_cuda(cudaStreamSynchronize(queue_), "work on the device");
+}
+
+std::byte* CudaStream::scratch(std::size_t bytes) {
+  if (bytes > scratch_bytes_) {
+    // cudaFree waits for the work that still uses the old one.
+    if (scratch_memory_) free(scratch_memory_, scratch_bytes_);
+    scratch_memory_ = nullptr;
+    scratch_bytes_ = 0;
+    const std::size_t rounded = (bytes + (std::size_t{1} << 20) - 1) >> 20 << 20;
+    scratch_memory_ = static_cast<std::byte*>(allocate(rounded));
+    scratch_bytes_ = rounded;
+  }
+  return scratch_memory_;
+}
+
+}  // namespace elenchus
