@@ -319,4 +319,14 @@ Json& Json::set(std::string_view key, Json value) {
   return object().emplace_back(std::string(key), std::move(value)).second;
 }
 
+bool Json::operator==(const Json& other) const {
+  if (!is_object() || !other.is_object()) return value_ == other.value_;
+  const Object& mine = std::get<Object>(value_);
+  if (mine.size() != std::get<Object>(other.value_).size()) return false;
+  return std::ranges::all_of(mine, [&](const Member& member) {
+    const Json* theirs = other.find(member.first);
+    return theirs && member.second == *theirs;
+  });
+}
+
 }  // namespace elenchus

@@ -74,7 +74,8 @@ class Json {
   /// The same with the members of every object sorted by name.
   std::string dump_sorted(int indent = 0) const;
 
-  bool operator==(const Json&) const = default;
+  /// Members of objects are compared by name: their order does not count. 1 and 1.0 differ.
+  bool operator==(const Json& other) const;
 
  private:
   std::variant<std::monostate, bool, std::int64_t, double, std::string, Array, Object> value_;

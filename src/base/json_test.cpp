@@ -217,5 +217,14 @@ TEST(Json, FuzzCorpusHolds) {
     GTEST_SKIP() << "set ELENCHUS_TESTS to the folder tests/";
 }
 
+TEST(Json, EqualityDoesNotSeeTheOrderOfMembers) {
+  const Json a = Json::parse(R"([{"x": 1, "y": {"p": true, "q": null}}])", "a");
+  const Json b = Json::parse(R"([{"y": {"q": null, "p": true}, "x": 1}])", "b");
+  EXPECT_EQ(a, b);
+  EXPECT_NE(a, Json::parse(R"([{"y": {"q": null, "p": true}, "x": 1.0}])", "c"));
+  EXPECT_NE(a, Json::parse(R"([{"y": {"q": null}, "x": 1}])", "d"));
+  EXPECT_NE(Json::parse("[1, 2]", "e"), Json::parse("[2, 1]", "f"));
+}
+
 }  // namespace
 }  // namespace elenchus

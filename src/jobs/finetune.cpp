@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/error.h"
@@ -29,9 +30,40 @@ AdapterFiles adapter_files(const RunSetup& run, const AdapterPlan& adapter) {
   return out;
 }
 
-/// What a checkpoint must share with a run that continues from it.
+/// What a checkpoint must share with a run that continues from it: all that decides the adapter's
+/// bits. Where files lie, what is logged and how many threads work does not.
 Json run_identity(const RunSetup& run, const LoadedModel& model) {
-  Json identity = recipe_to_json(run.recipe);
+  constexpr std::string_view kFree[] = {"train_file",
+                                        "eval_file",
+                                        "chat_template_path",
+                                        "init_from",
+                                        "output_dir",
+                                        "logging_strategy",
+                                        "logging_steps",
+                                        "logging_first_step",
+                                        "logging_dir",
+                                        "report_to",
+                                        "save_strategy",
+                                        "save_steps",
+                                        "save_total_limit",
+                                        "save_only_model",
+                                        "resume_from_checkpoint",
+                                        "sample_prompts",
+                                        "sample_max_new_tokens",
+                                        "overwrite_output_dir"};
+  const Json recipe = recipe_to_json(run.recipe);
+  Json identity{Json::Object{}};
+  for (const std::string_view section : {"quantization", "lora", "data", "training", "metrics"}) {
+    const Json* all = recipe.find(section);
+    if (!all->is_object()) {
+      identity.set(section, *all);
+      continue;
+    }
+    Json kept{Json::Object{}};
+    for (const auto& [key, value] : all->as_object(section))
+      if (std::ranges::find(kFree, key) == std::end(kFree)) kept.set(key, value);
+    identity.set(section, std::move(kept));
+  }
   identity.set("data_fingerprint", run.train_batches.fingerprint());
   identity.set("base_model_fingerprint", fmt::format("{:016x}", model.base_fingerprint));
   return identity;

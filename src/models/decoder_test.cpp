@@ -17,7 +17,12 @@ namespace fs = std::filesystem;
 const std::vector<std::vector<std::int32_t>> kRows = {
     {3, 17, 90, 4, 41, 7, 7, 120, 64, 2, 33}, {5, 99, 1, 0, 77, 23, 54}, {11, 12, 13}};
 constexpr std::size_t kArenaBytes = std::size_t{64} << 20;
-const LoraConfig kLora{.r = 4, .lora_alpha = 6};
+LoraConfig small_lora() {
+  LoraConfig lora;
+  lora.r = 4;
+  lora.lora_alpha = 6;
+  return lora;
+}
 
 /// Rows packed end to end; the first trains on every token, the others on their last three.
 struct RowBatch {
@@ -72,7 +77,7 @@ struct Harness {
       : folder(golden(name)), stream(Stream::open({}, threads)), arena(*stream, kArenaBytes) {
     ModelFiles files = open_model_files(folder);
     LoadOptions options{.load_in_4bit = load_in_4bit, .lora = {}, .max_positions = 64};
-    if (adapted) options.lora = kLora;
+    if (adapted) options.lora = small_lora();
     model = load_model(*stream, files, options);
     if (adapted)
       load_adapter(*stream, model.decoder->params(), open_adapter_weights(folder / "adapter"));

@@ -93,7 +93,7 @@ bool Trainer::finished_before() const {
     const Json state = Json::parse(read_text_file(path), path.string());
     const Json* own = own_part(state);
     const Json* identity = own ? own->find("identity") : nullptr;
-    return identity && *identity == parts_.identity;
+    return identity && identity_differences(*identity, parts_.identity).empty();
   } catch (const InputError&) {
     return false;  // what cannot be read does not say that the run is done
   }
