@@ -18,8 +18,9 @@ struct RunProgress {
   std::int64_t step = 0, total_steps = 0;
   double epoch = 0;
   double elapsed_seconds = 0, remaining_seconds = 0;
-  std::int64_t tokens = 0;       ///< tokens trained on so far
-  double tokens_per_second = 0;  ///< since the run, or its resumption, began
+  std::int64_t tokens = 0;  ///< tokens trained on so far
+  double tokens_per_second =
+      0;  ///< in the steps since the run, or its resumption, began; not in evaluations and saves
 };
 
 /// Known before the first step.

@@ -157,6 +157,7 @@ std::optional<StepReport> Trainer::step() {
            .supervised_tokens = std::int64_t(sums.loss.tokens),
            .seconds = now_seconds() - began,
            .applied = update.applied};
+  stepping_seconds_ += last_.seconds;
   judge(last_, sums);
   last_.progress = progress();
   return last_;
@@ -241,13 +242,16 @@ RunProgress Trainer::progress() const {
   const double here = now_seconds() - began_seconds_;
   const std::int64_t steps = state_.step - steps_before_;
   const double left = double(plan_.total_steps - state_.step);
-  return {.step = state_.step,
-          .total_steps = plan_.total_steps,
-          .epoch = plan_.epoch_after(state_.step),
-          .elapsed_seconds = elapsed_seconds(),
-          .remaining_seconds = steps > 0 ? here / double(steps) * left : 0,
-          .tokens = state_.input_tokens,
-          .tokens_per_second = here > 0 ? double(state_.input_tokens - tokens_before_) / here : 0};
+  return {
+      .step = state_.step,
+      .total_steps = plan_.total_steps,
+      .epoch = plan_.epoch_after(state_.step),
+      .elapsed_seconds = elapsed_seconds(),
+      .remaining_seconds = steps > 0 ? here / double(steps) * left : 0,
+      .tokens = state_.input_tokens,
+      .tokens_per_second = stepping_seconds_ > 0
+                               ? double(state_.input_tokens - tokens_before_) / stepping_seconds_
+                               : 0};
 }
 
 void Trainer::tell(MessageLevel level, const std::string& text) const {

@@ -120,6 +120,7 @@ class Trainer {
   double elapsed_before_ = 0;       // seconds of its earlier parts
   std::int64_t steps_before_ = 0;   // steps of its earlier parts
   std::int64_t tokens_before_ = 0;  // tokens of its earlier parts
+  double stepping_seconds_ = 0;     // of this part's steps, evaluations and saves left out
 };
 
 }  // namespace elenchus
