@@ -269,7 +269,7 @@ void run(int threads, bool busy) {
   bench.skinny("dy^T xa [3072,1024] x [1024,16]", 3072, 16, 1024, transposed, as_is);
   bench.skinny("dxa^T x [48,1024] x [1024,576]", 48, 576, 1024, transposed, as_is);
   bench.expand();
-  for (const std::int64_t rows : {1, 4, 8, 16}) {
+  for (const std::int64_t rows : {1, 2, 4, 8, 16}) {
     bench.decode("decode NF4 3072 x 576", rows, 3072, 576, true);
     bench.decode("decode NF4 576 x 1536", rows, 576, 1536, true);
     bench.decode("decode f32 49152 x 576", rows, 49152, 576, false);

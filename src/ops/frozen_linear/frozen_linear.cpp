@@ -1,7 +1,6 @@
 #include "ops/frozen_linear/frozen_linear.h"
 
 #include <algorithm>
-#include <type_traits>
 #include <vector>
 
 #include "ops/dispatch.h"
@@ -113,24 +112,6 @@ PackPanels backward_panels(const FrozenWeight& weight) {
   return dense_panels(matrix.data(), matrix.dtype(), matrix.dim(1));
 }
 
-FetchRun fetch_run(const FrozenWeight& weight) {
-  if (const auto* nf4 = std::get_if<Nf4Weight>(&weight))
-    return [nf4](std::int64_t first, std::int64_t count, float* buffer) -> const float* {
-      dequantize_run(*nf4, first, count, buffer);
-      return buffer;
-    };
-  const ConstTensor& matrix = std::get<DenseWeight>(weight).matrix;
-  return visit_float(matrix.dtype(), [&]<class T>() -> FetchRun {
-    const T* const from = matrix.as<T>();
-    return [from](std::int64_t first, std::int64_t count, float* buffer) -> const float* {
-      if constexpr (std::is_same_v<T, float>)
-        return from + first;
-      else
-        return widen_run(from + first, count, buffer);
-    };
-  });
-}
-
 /// One output of the group: where its y, its bias and its columns of xa lie.
 struct PartView {
   const LinearPart* part;
@@ -194,23 +175,14 @@ void forward_many(Stream& stream, Tensor y, ConstTensor x, std::span<const PartV
   gemm(stream, x.dim(0), outputs);
 }
 
-/// Up to how many rows of x the weights alone set the pace. Expanding NF4 by panels is no slower,
-/// so there the blocked product wins earlier.
-std::int64_t most_few_rows(std::span<const LinearPart> parts) {
-  for (const LinearPart& part : parts)
-    if (std::holds_alternative<Nf4Weight>(*part.weight)) return 3;
-  return kFewRows;
-}
-
-void forward_few(Stream& stream, Tensor y, ConstTensor x, std::span<const PartView> views,
-                 ConstTensor xa, std::span<const ConstTensor> biases) {
+void forward_few(Stream& stream, Tensor y, ConstTensor x, Tensor ordered,
+                 std::span<const PartView> views, ConstTensor xa,
+                 std::span<const ConstTensor> biases) {
   std::vector<RowProduct> products;
   for (std::size_t i = 0; i < views.size(); ++i) {
     const PartView& view = views[i];
     const bool adapted = view.rank > 0;
-    products.push_back({.fetch = fetch_run(*view.part->weight),
-                        .out = view.out,
-                        .in = x.dim(1),
+    products.push_back({.weight = view.part->weight,
                         .y = y.as<float>() + view.first_column,
                         .y_stride = y.dim(1),
                         .bias = data_or_null(biases[i]),
@@ -220,7 +192,7 @@ void forward_few(Stream& stream, Tensor y, ConstTensor x, std::span<const PartVi
                         .xa_stride = adapted ? xa.dim(1) : 0,
                         .lora_scale = view.part->lora_scale});
   }
-  row_products(stream, x.dim(0), x.as<float>(), products);
+  row_products(stream, x, ordered, products);
 }
 
 }  // namespace
@@ -245,10 +217,20 @@ void frozen_linear_forward(Stream& stream, Arena& scratch, Tensor y, ConstTensor
   const Tensor y_wide = f32_room(scratch, y);
   std::vector<ConstTensor> biases;
   for (const LinearPart& part : parts) biases.push_back(widened(stream, scratch, part.bias));
+  const bool quantised = std::ranges::any_of(parts, [](const LinearPart& part) {
+    return std::holds_alternative<Nf4Weight>(*part.weight);
+  });
+  const bool few = suits_row_products(x.dim(0), x.dim(1), quantised);
+  // Taken for many rows too, so that more rows never need less scratch.
+  const Tensor ordered =
+      quantised ? scratch.alloc({std::min(x.dim(0), kMostQuantisedRows), x.dim(1)}, DType::f32)
+                : Tensor();
   if (stream.dry()) return;
   const std::vector<PartView> views = views_of(parts);
-  (x.dim(0) <= most_few_rows(parts) ? forward_few : forward_many)(stream, y_wide, x_wide, views,
-                                                                  xa_wide, biases);
+  if (few)
+    forward_few(stream, y_wide, x_wide, ordered, views, xa_wide, biases);
+  else
+    forward_many(stream, y_wide, x_wide, views, xa_wide, biases);
   round_into(stream, y, y_wide);
 }
 

@@ -203,6 +203,29 @@ TEST(FrozenLinear, ForwardAgreesWithDoubleOverSeveralDepthGroups) {
     for (const std::int64_t in : {1536, 2500}) check_forward(in, kGroups[1], rows);
 }
 
+TEST(FrozenLinear, FewRowsAgreeWithDouble) {
+  for (const auto& specs : kGroups)
+    for (const std::int64_t in : {64, 101, 192})
+      for (std::int64_t rows = 1; rows < 27; ++rows) check_forward(in, specs, rows);
+}
+
+TEST(FrozenLinear, FewRowsHaveTheBitsOfEachAlone) {
+  const auto stream = Stream::open({}, 1);
+  for (const auto& specs : kGroups) {
+    const Group group(*stream, 192, specs);
+    const std::int64_t rows = 6;
+    const Values x = random_values(rows * group.in(), 1),
+                 xa = random_values(rows * group.rank(), 2);
+    const Values together = forward(group, rows, x, xa, 2);
+    const auto row = [](const Values& all, std::int64_t m, std::int64_t width) {
+      return Values(all.begin() + m * width, all.begin() + (m + 1) * width);
+    };
+    for (std::int64_t m = 0; m < rows; ++m)
+      EXPECT_EQ(forward(group, 1, row(x, m, group.in()), row(xa, m, group.rank()), 1),
+                row(together, m, group.out()));
+  }
+}
+
 TEST(FrozenLinear, BackwardAgreesWithDouble) {
   const auto stream = Stream::open({}, 1);
   for (const auto& specs : kGroups)

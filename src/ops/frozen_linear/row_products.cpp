@@ -1,127 +1,96 @@
 #include "ops/frozen_linear/row_products.h"
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "ops/frozen_linear/row_products.cpp"
-#include <hwy/foreach_target.h>
-#include <hwy/highway.h>
-
-HWY_BEFORE_NAMESPACE();
-namespace elenchus::ops {
-namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-using F = hn::CappedTag<float, 16>;
-using V = hn::Vec<F>;
-
-/// sums[m] += x[m, :] w for `rows` rows of x. `chains` sums a row hide the latency of the adds.
-template <int rows, int chains>
-HWY_INLINE void dot(const float* HWY_RESTRICT w, std::int64_t count, const float* HWY_RESTRICT x,
-                    std::int64_t x_stride, float* sums) {
-  constexpr F f;
-  const std::int64_t lanes = std::int64_t(hn::Lanes(f));
-  V acc[rows][chains];
-#pragma GCC unroll 4
-  for (int m = 0; m < rows; ++m)
-#pragma GCC unroll 4
-    for (int c = 0; c < chains; ++c) acc[m][c] = hn::Zero(f);
-  std::int64_t k = 0;
-  for (; k + chains * lanes <= count; k += chains * lanes) {
-#pragma GCC unroll 4
-    for (int c = 0; c < chains; ++c) {
-      const V weight = hn::LoadU(f, w + k + c * lanes);
-#pragma GCC unroll 4
-      for (int m = 0; m < rows; ++m)
-        acc[m][c] = hn::MulAdd(weight, hn::LoadU(f, x + m * x_stride + k + c * lanes), acc[m][c]);
-    }
-  }
-#pragma GCC unroll 4
-  for (int m = 0; m < rows; ++m) {
-    V sum = acc[m][0];
-#pragma GCC unroll 4
-    for (int c = 1; c < chains; ++c) sum = hn::Add(sum, acc[m][c]);
-    float total = hn::GetLane(hn::SumOfLanes(f, sum));
-    for (std::int64_t i = k; i < count; ++i) total += w[i] * x[m * x_stride + i];
-    sums[m] += total;
-  }
-}
-
-/// sums[n][m] += x[m, :] w[n, :] for contiguous rows of w, `sums` rows kFewRows apart.
-void DotRows(const float* w, std::int64_t w_rows, std::int64_t w_stride, std::int64_t count,
-             const float* x, std::int64_t x_rows, std::int64_t x_stride, float* sums) {
-  for (std::int64_t n = 0; n < w_rows; ++n, w += w_stride, sums += kFewRows) {
-    std::int64_t m = 0;
-    for (; m + 4 <= x_rows; m += 4) dot<4, 2>(w, count, x + m * x_stride, x_stride, sums + m);
-    for (; m + 2 <= x_rows; m += 2) dot<2, 4>(w, count, x + m * x_stride, x_stride, sums + m);
-    if (m < x_rows) dot<1, 4>(w, count, x + m * x_stride, x_stride, sums + m);
-  }
-}
-
-}  // namespace HWY_NAMESPACE
-}  // namespace elenchus::ops
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 #include <algorithm>
-#include <array>
+#include <variant>
 #include <vector>
 
-namespace elenchus::ops {
-HWY_EXPORT(DotRows);
+#include "ops/matmul/dot_rows.h"
+#include "ops/nf4/nf4_dot_rows.h"
+#include "ops/nf4/nf4_panel.h"
 
+namespace elenchus::ops {
 namespace {
 
-// Weights expanded at a time (they stay in the first-level cache) and weights of one task.
-constexpr std::int64_t kRunWeights = 4096;
+constexpr std::int64_t kMostDenseRows = 24;
+// Weights of one task, and, where they are expanded beside the registers, at a time (they stay in
+// the first-level cache).
 constexpr std::int64_t kTaskWeights = 48 << 10;
-constexpr std::int64_t kMostRunRows = 32;
+constexpr std::int64_t kRunWeights = 4096;
+constexpr std::int64_t kLongestRow = std::int64_t(Stream::kWorkerScratchBytes / sizeof(float));
 
-/// Rows of W that share a run; one where rows are long.
-void multiply_run(const RowProduct& p, std::int64_t first, std::int64_t run_rows,
-                  std::int64_t x_rows, const float* x, float* buffer) {
-  std::array<float, kMostRunRows * kFewRows> sums{};
-  const std::int64_t piece = run_rows > 1 ? p.in : kRunWeights;
-  for (std::int64_t k = 0; k < p.in; k += piece) {
-    const std::int64_t depth = std::min(piece, p.in - k);
-    const float* const w = p.fetch(first * p.in + k, run_rows * depth, buffer);
-    HWY_DYNAMIC_DISPATCH(DotRows)(w, run_rows, depth, depth, x + k, x_rows, p.in, sums.data());
+/// Rows [first, first + count) of one weight.
+struct Task {
+  const RowProduct* product;
+  std::int64_t first, count;
+};
+
+RowDots dots_of(const Task& task, ConstTensor x) {
+  const RowProduct& p = *task.product;
+  return {.rows = x.dim(0),
+          .count = task.count,
+          .depth = x.dim(1),
+          .x = x.as<float>(),
+          .x_stride = x.dim(1),
+          .y = p.y + task.first,
+          .y_stride = p.y_stride,
+          .bias = p.bias ? p.bias + task.first : nullptr,
+          .low_weight = p.lora_b ? p.lora_b + task.first * p.rank : nullptr,
+          .low = p.xa,
+          .low_stride = p.xa_stride,
+          .rank = p.rank,
+          .low_scale = p.lora_scale};
+}
+
+/// NF4 whose blocks straddle rows: some rows at a time are expanded into `buffer`.
+void multiply_straddling(const Task& task, const Nf4Weight& weight, ConstTensor x, float* buffer) {
+  const std::int64_t in = x.dim(1), step = std::max<std::int64_t>(1, kRunWeights / in);
+  for (std::int64_t n = 0; n < task.count; n += step) {
+    const Task run{task.product, task.first + n, std::min(step, task.count - n)};
+    dequantize_run(weight, run.first * in, run.count * in, buffer);
+    dot_rows(dots_of(run, x), buffer, DType::f32);
   }
-  if (p.lora_b) {
-    std::array<float, kMostRunRows * kFewRows> extra{};
-    HWY_DYNAMIC_DISPATCH(DotRows)
-    (p.lora_b + first * p.rank, run_rows, p.rank, p.rank, p.xa, x_rows, p.xa_stride, extra.data());
-    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += p.lora_scale * extra[i];
+}
+
+bool reads_ordered(const FrozenWeight& weight) {
+  const auto* nf4 = std::get_if<Nf4Weight>(&weight);
+  return nf4 && has_nf4_dot_rows(*nf4);
+}
+
+void multiply(const Task& task, ConstTensor x, ConstTensor ordered, std::byte* scratch) {
+  const FrozenWeight& weight = *task.product->weight;
+  if (const auto* dense = std::get_if<DenseWeight>(&weight)) {
+    const ConstTensor& w = dense->matrix;
+    const std::size_t skipped = std::size_t(task.first * w.dim(1)) * size_of(w.dtype());
+    return dot_rows(dots_of(task, x), static_cast<const std::byte*>(w.data()) + skipped, w.dtype());
   }
-  for (std::int64_t n = 0; n < run_rows; ++n)
-    for (std::int64_t m = 0; m < x_rows; ++m)
-      p.y[m * p.y_stride + first + n] =
-          sums[std::size_t(n * kFewRows + m)] + (p.bias ? p.bias[first + n] : 0.0f);
+  const auto& nf4 = std::get<Nf4Weight>(weight);
+  if (reads_ordered(weight)) return nf4_dot_rows(dots_of(task, ordered), nf4, task.first);
+  multiply_straddling(task, nf4, x, reinterpret_cast<float*>(scratch));
 }
 
 }  // namespace
 
-void row_products(Stream& stream, std::int64_t rows, const float* x,
+bool suits_row_products(std::int64_t rows, std::int64_t in, bool quantised) {
+  // The blocked product expands NF4 faster, so it wins as soon as its tiles are full.
+  const std::int64_t most = quantised ? kernel_shape().rows : kMostDenseRows;
+  return rows <= most && in > 0 && in <= kLongestRow;
+}
+
+void row_products(Stream& stream, ConstTensor x, Tensor ordered,
                   std::span<const RowProduct> products) {
-  struct Task {
-    const RowProduct* product;
-    std::int64_t first, count;
-  };
+  const auto needs_order = [](const RowProduct& p) { return reads_ordered(*p.weight); };
+  if (std::ranges::any_of(products, needs_order))
+    order_for_nf4(x.as<float>(), x.elements(), ordered.as<float>());
+  const std::int64_t step = std::max<std::int64_t>(4, kTaskWeights / x.dim(1) / 4 * 4);
   std::vector<Task> tasks;
   for (const RowProduct& p : products) {
-    const std::int64_t step =
-        std::max<std::int64_t>(1, kTaskWeights / std::max<std::int64_t>(p.in, 1));
-    for (std::int64_t first = 0; first < p.out; first += step)
-      tasks.push_back({&p, first, std::min(step, p.out - first)});
+    const std::int64_t out = shape_of(*p.weight)[0];
+    for (std::int64_t first = 0; first < out; first += step)
+      tasks.push_back({&p, first, std::min(step, out - first)});
   }
   stream.pool().run(std::int64_t(tasks.size()), [&](std::int64_t i, int worker) {
-    const Task& task = tasks[std::size_t(i)];
-    const RowProduct& p = *task.product;
-    float* const buffer = reinterpret_cast<float*>(stream.worker_scratch(worker));
-    const std::int64_t step =
-        std::clamp<std::int64_t>(kRunWeights / std::max<std::int64_t>(p.in, 1), 1, kMostRunRows);
-    for (std::int64_t n = 0; n < task.count; n += step)
-      multiply_run(p, task.first + n, std::min(step, task.count - n), rows, x, buffer);
+    multiply(tasks[std::size_t(i)], x, ordered, stream.worker_scratch(worker));
   });
 }
 
 }  // namespace elenchus::ops
-#endif

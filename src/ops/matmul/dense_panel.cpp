@@ -130,17 +130,6 @@ void pack_transposed(const DenseSource& source, const PanelRange& range, float* 
   }
 }
 
-template <class T>
-void widen(const T* from, std::int64_t count, float* HWY_RESTRICT out) {
-  constexpr F f;
-  const std::int64_t lanes = std::int64_t(hn::Lanes(f));
-  std::int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) hn::StoreU(load(f, from + i), f, out + i);
-  for (; i < count; ++i) out[i] = static_cast<float>(from[i]);
-}
-void WidenF16(const f16* from, std::int64_t count, float* out) { widen(from, count, out); }
-void WidenBf16(const bf16* from, std::int64_t count, float* out) { widen(from, count, out); }
-
 void AsIsF32(const DenseSource& s, const PanelRange& r, float* out) {
   pack_as_is<float>(s, r, out);
 }
@@ -164,8 +153,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace elenchus::ops {
-HWY_EXPORT(WidenF16);
-HWY_EXPORT(WidenBf16);
 HWY_EXPORT(AsIsF32);
 HWY_EXPORT(AsIsF16);
 HWY_EXPORT(AsIsBf16);
@@ -201,15 +188,6 @@ PackPanels transposed_panels(const void* data, DType dtype, std::int64_t row_str
     default:
       throw InternalError("transposed_panels: not a floating dtype");
   }
-}
-
-const float* widen_run(const f16* from, std::int64_t count, float* out) {
-  HWY_DYNAMIC_DISPATCH(WidenF16)(from, count, out);
-  return out;
-}
-const float* widen_run(const bf16* from, std::int64_t count, float* out) {
-  HWY_DYNAMIC_DISPATCH(WidenBf16)(from, count, out);
-  return out;
 }
 }  // namespace elenchus::ops
 #endif

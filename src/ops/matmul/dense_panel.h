@@ -11,8 +11,4 @@ PackPanels dense_panels(const void* data, DType dtype, std::int64_t row_stride);
 /// Packs B = matrix^T: element (k, n) lies at data[n * row_stride + k].
 PackPanels transposed_panels(const void* data, DType dtype, std::int64_t row_stride);
 
-/// `count` values as f32, written to `out`; returns `out`.
-const float* widen_run(const f16* from, std::int64_t count, float* out);
-const float* widen_run(const bf16* from, std::int64_t count, float* out);
-
 }  // namespace elenchus::ops

@@ -1,7 +1,10 @@
 #include "ops/matmul/matmul.h"
 
+#include <algorithm>
+
 #include "ops/dispatch.h"
 #include "ops/matmul/dense_panel.h"
+#include "ops/matmul/dot_rows.h"
 #include "ops/matmul/gemm.h"
 
 namespace elenchus::ops {
@@ -41,6 +44,28 @@ GemmTerm product_term(ConstTensor a, Transpose ta, ConstTensor b, Transpose tb, 
           .alpha = alpha};
 }
 
+// Up to how many rows of A packing B^T would cost more than the product.
+constexpr std::int64_t kFewRows = 24;
+constexpr std::int64_t kTaskWeights = 48 << 10;
+
+/// c = a b^T
+void multiply_few(Stream& stream, Tensor c, ConstTensor a, ConstTensor b) {
+  const std::int64_t depth = b.dim(1), count = b.dim(0);
+  const std::int64_t step =
+      std::max<std::int64_t>(4, kTaskWeights / std::max<std::int64_t>(depth, 1) / 4 * 4);
+  stream.pool().run((count + step - 1) / step, [&](std::int64_t task, int) {
+    const std::int64_t first = task * step;
+    dot_rows({.rows = a.dim(0),
+              .count = std::min(step, count - first),
+              .depth = depth,
+              .x = a.as<float>(),
+              .x_stride = depth,
+              .y = c.as<float>() + first,
+              .y_stride = count},
+             b.as<float>() + first * depth, DType::f32);
+  });
+}
+
 }  // namespace
 
 void matmul(Stream& stream, Tensor c, ConstTensor a, Transpose ta, ConstTensor b, Transpose tb,
@@ -49,6 +74,9 @@ void matmul(Stream& stream, Tensor c, ConstTensor a, Transpose ta, ConstTensor b
   if (stream.dry()) return;
   if constexpr (kCudaBuilt)
     if (stream.on_cuda()) return cuda::matmul(stream, c, a, ta, b, tb, alpha, beta);
+  if (ta == Transpose::as_is && tb == Transpose::transposed && c.dim(0) <= kFewRows && alpha == 1 &&
+      beta == 0)
+    return multiply_few(stream, c, a, b);
   // A transposed A whose result is tall is read along its rows by computing C^T = op(b)^T op(a)^T.
   if (ta == Transpose::transposed && c.dim(0) > c.dim(1)) {
     const GemmOutput output{.c = c.as<float>(),

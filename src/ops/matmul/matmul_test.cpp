@@ -90,6 +90,7 @@ TEST(Matmul, EmptyResultIsLeftAlone) {
 
 TEST(Matmul, SameBitsForAnyNumberOfThreads) {
   for (const Case& c : {Case{300, 48, 576, Transpose::as_is, Transpose::transposed},
+                        Case{5, 300, 576, Transpose::as_is, Transpose::transposed},
                         Case{205, 16, 1500, Transpose::transposed},
                         Case{48, 300, 1500, Transpose::transposed, Transpose::as_is, 0.5f, 1}}) {
     const Values one = product(c, 1);

@@ -1,85 +1,24 @@
 #include "ops/nf4/nf4_panel.h"
 
-#include "ops/nf4/nf4.h"
+#include "ops/nf4/nf4_source.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/nf4/nf4_panel.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#ifndef ELENCHUS_OPS_NF4_PANEL_ONCE
-#define ELENCHUS_OPS_NF4_PANEL_ONCE
-namespace elenchus::ops {
-namespace {
-
-/// The addresses behind an Nf4Weight.
-struct Nf4Source {
-  explicit Nf4Source(const Nf4Weight& w)
-      : in(w.shape[1]),
-        values(kNf4Values.data()),
-        codes(w.codes.as<std::uint8_t>()),
-        scale_codes(w.scale_codes.as<std::uint8_t>()),
-        scale_scales(w.scale_scales.as<float>()),
-        scale_map(w.scale_map.as<float>()),
-        scale_offset(w.scale_offset) {}
-  std::int64_t in;
-  const float* values;
-  const std::uint8_t *codes, *scale_codes;
-  const float *scale_scales, *scale_map;
-  float scale_offset;
-
-  float scale(std::int64_t block) const {
-    const float centred = scale_map[scale_codes[block]] * scale_scales[block / kNf4NestedBlock];
-    return centred + scale_offset;
-  }
-  float value(std::int64_t i) const {
-    const int code = i % 2 == 0 ? codes[i / 2] >> 4 : codes[i / 2] & 15;
-    return values[code] * scale(i / kNf4Block);
-  }
-};
-
-}  // namespace
-}  // namespace elenchus::ops
-#endif
+#include "ops/nf4/nf4_table-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace elenchus::ops {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using F = hn::CappedTag<float, 16>;
-using I = hn::RebindToSigned<F>;
+using nf4::HWY_NAMESPACE::F;
+using nf4::HWY_NAMESPACE::I;
+using nf4::HWY_NAMESPACE::Table;
+using nf4::HWY_NAMESPACE::V;
 using Bytes = hn::Rebind<std::uint8_t, I>;
-using V = hn::Vec<F>;
-
-/// The sixteen values, each times a factor, in registers where they fit.
-struct Table {
-#if HWY_TARGET <= HWY_AVX3
-  V all;
-  explicit HWY_INLINE Table(const float* values, float factor)
-      : all(hn::Mul(hn::LoadU(F(), values), hn::Set(F(), factor))) {}
-  HWY_INLINE V operator[](hn::Vec<I> index) const {
-    return hn::TableLookupLanes(all, hn::IndicesFromVec(F(), index));
-  }
-#elif HWY_TARGET == HWY_AVX2
-  V low, high;
-  explicit HWY_INLINE Table(const float* values, float factor)
-      : low(hn::Mul(hn::LoadU(F(), values), hn::Set(F(), factor))),
-        high(hn::Mul(hn::LoadU(F(), values + 8), hn::Set(F(), factor))) {}
-  HWY_INLINE V operator[](hn::Vec<I> index) const {
-    const auto within = hn::IndicesFromVec(F(), hn::And(index, hn::Set(I(), 7)));
-    const V in_high = hn::BitCast(F(), hn::ShiftLeft<28>(index));
-    return hn::IfNegativeThenElse(in_high, hn::TableLookupLanes(high, within),
-                                  hn::TableLookupLanes(low, within));
-  }
-#else
-  float all[16];
-  explicit Table(const float* values, float factor) {
-    for (int i = 0; i < 16; ++i) all[i] = values[i] * factor;
-  }
-  HWY_INLINE V operator[](hn::Vec<I> index) const { return hn::GatherIndex(F(), all, index); }
-#endif
-};
 
 /// The 64 codes of a block, a byte each, in order.
 HWY_INLINE void unpack_block(const std::uint8_t* HWY_RESTRICT codes,
@@ -189,7 +128,7 @@ HWY_INLINE void pack_group(const Nf4Source& source, const std::int64_t* blocks,
       for (int k = 0; k < 16; ++k, to += 2 * kWidth) {
         const auto both = hn::PromoteTo(I(), hn::LoadU(Bytes(), bytes + 16 * k + j));
         hn::Store(hn::Mul(table[hn::ShiftRight<4>(both)], scale), f, to);
-        hn::Store(hn::Mul(table[hn::And(both, hn::Set(I(), 15))], scale), f, to + kWidth);
+        hn::Store(hn::Mul(table[both], scale), f, to + kWidth);
       }
     }
   }
