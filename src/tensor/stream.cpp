@@ -1,5 +1,7 @@
 #include "tensor/stream.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -10,6 +12,15 @@ namespace elenchus {
 namespace {
 
 constexpr std::size_t kAlignment = 256;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+// Memory from this size on starts at a huge page.
+constexpr std::size_t kLarge = 8 * kHugePage;
+
+/// Weights are read from end to end, and with small pages the look-ups of their addresses cost a
+/// third of the memory's speed. Only a hint: where the machine has no huge pages nothing changes.
+void ask_for_huge_pages(void* memory, std::size_t bytes) {
+  (void)::madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+}
 
 /// Runs everything at once on the calling thread and its pool.
 class CpuStream final : public Stream {
@@ -32,8 +43,10 @@ class CpuStream final : public Stream {
   void* allocate(std::size_t bytes) override {
     const std::size_t rounded =
         (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
-    void* memory = std::aligned_alloc(kAlignment, rounded);
-    if (!memory) throw DeviceError(cat("out of memory: ", bytes, " bytes were asked for"));
+    void* memory = nullptr;
+    if (::posix_memalign(&memory, bytes >= kLarge ? kHugePage : kAlignment, rounded) != 0)
+      throw DeviceError(cat("out of memory: ", bytes, " bytes were asked for"));
+    if (bytes >= kLarge) ask_for_huge_pages(memory, bytes);
     allocated_bytes_ += bytes;
     return memory;
   }
