@@ -37,6 +37,12 @@ TEST_P(GradNorm, DoesNotOverflowWhereF32Would) {
   EXPECT_EQ(ops::sum_of_squares(stream(), floats({100}, x)), 100 * 0x1p200);
 }
 
+TEST_P(GradNorm, RepeatsItsBits) {
+  const Held x = floats({1000003}, random_values(1000003, 1));
+  const double first = ops::sum_of_squares(stream(), x);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(ops::sum_of_squares(stream(), x), first);
+}
+
 INSTANTIATE_TEST_SUITE_P(Devices, GradNorm, testing::every_device(), testing::case_name);
 
 TEST(GradNormCpu, HasTheSameBitsForAnyNumberOfThreads) {
