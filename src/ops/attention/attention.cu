@@ -78,7 +78,7 @@ bool backward_on_tensor_cores(CudaStream& device, const FlashBackward<T>& a,
   const unsigned tiles = unsigned(count_tiles(starts, kOwnRows));
   const dim3 by_key(tiles, unsigned(a.shape.kv_heads)), by_query(tiles, unsigned(a.shape.heads));
   return with_head_dim(a.shape.head_dim, [&]<int D>() {
-    constexpr int kBytes = kBackwardBytes<D>;
+    constexpr int kBytes = kDkeysBytes<D>;
     with_cap(a.shape.soft_cap, [&]<bool kCaps>() {
       if constexpr (D <= 128) {
         launch(device, flash_dkeys<D, kCaps, Adds::both, T>, by_key, kTileThreads, kBytes, a);
@@ -86,7 +86,7 @@ bool backward_on_tensor_cores(CudaStream& device, const FlashBackward<T>& a,
         launch(device, flash_dkeys<D, kCaps, Adds::keys, T>, by_key, kTileThreads, kBytes, a);
         launch(device, flash_dkeys<D, kCaps, Adds::values, T>, by_key, kTileThreads, kBytes, a);
       }
-      launch(device, flash_dqueries<D, kCaps, T>, by_query, kTileThreads, kBytes, a);
+      launch(device, flash_dqueries<D, kCaps, T>, by_query, kTileThreads, kDqueriesBytes<D>, a);
     });
   });
 }

@@ -22,14 +22,20 @@ inline constexpr int kOwnRows = tile_rows(1);
 
 /// Rows of the tiles that pass by: what registers and shared memory leave room for.
 template <int D>
-inline constexpr int kPassing = D <= 64    ? 64
-                                : D <= 128 ? 32
-                                           : 16;
-/// Two own tiles, two slots of two passing ones, and two slots of two numbers a passing row.
+inline constexpr int kPassingQueries = D <= 128 ? 64 : 32;
 template <int D>
-inline constexpr int kBackwardBytes = 2 * (2 * tile_elements<D>(kOwnRows) +
-                                           4 * tile_elements<D>(kPassing<D>)) +
-                                      4 * 4 * kPassing<D>;
+inline constexpr int kPassingKeys = D <= 128 ? 64 : 16;
+/// Two own tiles and two slots of two passing ones.
+template <int D>
+constexpr int backward_bytes(int passing) {
+  return 2 * (2 * tile_elements<D>(kOwnRows) + 4 * tile_elements<D>(passing));
+}
+/// And two slots of two numbers a passing query.
+template <int D>
+inline constexpr int kDkeysBytes = backward_bytes<D>(kPassingQueries<D>) +
+                                   4 * 4 * kPassingQueries<D>;
+template <int D>
+inline constexpr int kDqueriesBytes = backward_bytes<D>(kPassingKeys<D>);
 
 /// Which of dkeys and dvalues a pass adds up; for large heads registers hold one at a time.
 enum class Adds { both, keys, values };
@@ -56,7 +62,7 @@ __device__ void weigh_by_key(float (&weights)[kBlocks][4], float (&dweights)[kBl
 
 template <int D, bool kCaps, Adds kAdds, class T>
 __global__ void __launch_bounds__(kTileThreads) flash_dkeys(FlashBackward<T> a) {
-  constexpr int kRows = kPassing<D>, kTile = tile_elements<D>(kRows);
+  constexpr int kRows = kPassingQueries<D>, kTile = tile_elements<D>(kRows);
   constexpr bool kKeys = kAdds != Adds::values, kValues = kAdds != Adds::keys;
   extern __shared__ __align__(16) std::byte memory[];
   T* const keys = reinterpret_cast<T*>(memory);
@@ -157,7 +163,7 @@ __device__ void weigh_by_query(float (&weights)[kBlocks][4], float (&dweights)[k
 
 template <int D, bool kCaps, class T>
 __global__ void __launch_bounds__(kTileThreads) flash_dqueries(FlashBackward<T> a) {
-  constexpr int kKeys = kPassing<D>, kTile = tile_elements<D>(kKeys);
+  constexpr int kKeys = kPassingKeys<D>, kTile = tile_elements<D>(kKeys);
   extern __shared__ __align__(16) std::byte memory[];
   T* const queries = reinterpret_cast<T*>(memory);
   T* const douts = queries + tile_elements<D>(kOwnRows);
