@@ -16,8 +16,8 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20;
 // Memory from this size on starts at a huge page.
 constexpr std::size_t kLarge = 8 * kHugePage;
 
-/// Weights are read from end to end, and with small pages the look-ups of their addresses cost a
-/// third of the memory's speed. Only a hint: where the machine has no huge pages nothing changes.
+/// Weights are read from end to end for every token, which is faster by large pages. Only a hint:
+/// where the machine has no huge pages nothing changes.
 void ask_for_huge_pages(void* memory, std::size_t bytes) {
   (void)::madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 }
