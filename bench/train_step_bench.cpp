@@ -61,8 +61,7 @@ struct Bench {
     shapes.prompts = 1;
     shapes.prompt_tokens = 512;
     shapes.cache_rows = 1024;
-    plan = plan_memory(files, load, shapes, Recompute::off, available_memory(),
-                       stream->pool().threads());
+    plan = plan_memory(files, load, shapes, Recompute::off, choose_device("cpu", threads));
     arena = std::make_unique<Arena>(*stream, plan.activations);
     model = load_model(*stream, files, load);
   }
@@ -92,7 +91,8 @@ struct Bench {
     RandomRows rows(sequences, count, model.decoder->vocabulary_size());
     for (std::int32_t& p : rows.positions) p += std::int32_t(position);
     std::vector<std::int32_t> last;
-    const std::vector<std::int32_t> counts(static_cast<std::size_t>(sequences), std::int32_t(count));
+    const std::vector<std::int32_t> counts(static_cast<std::size_t>(sequences),
+                                           std::int32_t(count));
     for (std::int64_t s = 1; s <= sequences; ++s) last.push_back(std::int32_t(s * count - 1));
     rows.targets = last;
     rows.labels = last;

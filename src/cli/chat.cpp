@@ -17,7 +17,7 @@ class ChatCommand : public Command {
         {"--system", "TEXT", "the system message", &options_.system},
         {"--max-new-tokens", "N", "longest reply, in tokens", &options_.max_new_tokens,
          Presence::optional, 1, 1 << 20},
-        {"--temperature", "T", "0 takes the most likely token; else the model's own default",
+        {"--temperature", "T", "above 0 draws at random; 0, the default, takes the most likely token",
          &options_.temperature, Presence::optional, 0, 1000},
         {"--top-p", "P", "samples from the likeliest tokens that make up this share",
          &options_.top_p, Presence::optional, 1e-6, 1},

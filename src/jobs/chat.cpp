@@ -2,12 +2,12 @@
 
 #include <unistd.h>
 
-#include <cstdio>
 #include <ctime>
 #include <iostream>
 #include <string>
 
 #include "base/error.h"
+#include "base/terminal.h"
 #include "generate/generator.h"
 #include "jobs/jobs.h"
 #include "jobs/run_setup.h"
@@ -28,10 +28,7 @@ SessionRequest session_request(const ChatOptions& options) {
   return request;
 }
 
-void print(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
-}
+void print(std::string_view text) { write_output(without_controls(text)); }
 
 /// A model, what was said so far, and how replies are drawn.
 class Talk {
@@ -89,7 +86,7 @@ void converse(Talk& talk) {
   if (terminal)
     say("Type a message and press Enter. /reset forgets the conversation, /exit or Ctrl-D ends.");
   for (std::string line;
-       (terminal && std::fputs("> ", stderr), true) && std::getline(std::cin, line);) {
+       (terminal ? write_error("> ") : void(), true) && std::getline(std::cin, line);) {
     if (line.empty()) continue;
     if (line == "/exit") break;
     if (line == "/reset") {

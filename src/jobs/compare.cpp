@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/terminal.h"
 #include "io/peft_adapter.h"
 #include "jobs/adapter_choice.h"
 #include "jobs/jobs.h"
@@ -43,7 +44,7 @@ int compare(const CompareOptions& options) {
   add_replies(run.shapes, prompts, options.max_new_tokens, std::int64_t(prompts.size()));
   run.load.max_positions = run.shapes.cache_rows;
   const MemoryPlan memory = plan_run(run);
-  const std::unique_ptr<Stream> stream = Stream::open({}, run.recipe.model.threads);
+  const std::unique_ptr<Stream> stream = Stream::open(run.where.device, run.recipe.model.threads);
   Arena arena(*stream, memory.activations);
   // The adapter as it is made changes nothing (B is zero): the base model speaks first.
   LoadedModel model = load_model(*stream, run.files, run.load);
@@ -54,8 +55,9 @@ int compare(const CompareOptions& options) {
   load_adapter(*stream, model.decoder->params(), open_adapter_weights(options.adapter));
   const std::vector<std::string> after = replier.to(prompts, generate);
   for (std::size_t i = 0; i < prompts.size(); ++i)
-    fmt::print("> {}\n\nbase{}\n{}\n\ntuned{}\n{}\n\n", options.prompts[i], scores(run, before[i]),
-               before[i], scores(run, after[i]), after[i]);
+    write_output(without_controls(fmt::format("> {}\n\nbase{}\n{}\n\ntuned{}\n{}\n\n",
+                                              options.prompts[i], scores(run, before[i]), before[i],
+                                              scores(run, after[i]), after[i])));
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/terminal.h"
 #include "io/peft_adapter.h"
 #include "jobs/adapter_choice.h"
 #include "jobs/jobs.h"
@@ -20,7 +21,7 @@ int evaluate(const EvaluateOptions& options) {
   run.load.lora = adapter_choice(options.adapter);
   run.shapes.train_tokens = 0;
   const MemoryPlan memory = plan_run(run);
-  const std::unique_ptr<Stream> stream = Stream::open({}, run.recipe.model.threads);
+  const std::unique_ptr<Stream> stream = Stream::open(run.where.device, run.recipe.model.threads);
   Arena arena(*stream, memory.activations);
   LoadedModel model = load_model(*stream, run.files, run.load);
   if (options.adapter)
@@ -41,7 +42,7 @@ int evaluate(const EvaluateOptions& options) {
   for (const auto& [name, value] : result.values) out.set(name, value);
   out.set("eval_runtime", result.seconds);
   out.set("eval_samples", result.samples);
-  fmt::print("{}\n", out.dump());
+  write_output(fmt::format("{}\n", out.dump()));
   return 0;
 }
 

@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/atomic_folder.h"
 #include "base/error.h"
 #include "base/folder_lock.h"
+#include "base/sha256.h"
+#include "jobs/adapter_choice.h"
 #include "jobs/jobs.h"
 #include "jobs/replies.h"
 #include "jobs/run_setup.h"
@@ -65,8 +68,37 @@ Json run_identity(const RunSetup& run, const LoadedModel& model) {
     identity.set(section, std::move(kept));
   }
   identity.set("data_fingerprint", run.train_batches.fingerprint());
+  if (run.eval_batches) identity.set("eval_data_fingerprint", run.eval_batches->fingerprint());
+  if (run.recipe.lora.init_from)
+    identity.set("init_from_sha256",
+                 sha256_hex(read_text_file(std::filesystem::path(*run.recipe.lora.init_from) /
+                                           kAdapterWeightsFile)));
   identity.set("base_model_fingerprint", fmt::format("{:016x}", model.base_fingerprint));
   return identity;
+}
+
+/// UserError unless the adapter to start from is scaled as this run's is: its tensors would mean something else.
+void check_start(const LoraConfig& lora) {
+  if (!lora.init_from) return;
+  const std::optional<LoraConfig> start = adapter_choice(lora.init_from);
+  if (start->r == lora.r && start->lora_alpha == lora.lora_alpha &&
+      start->use_rslora == lora.use_rslora)
+    return;
+  throw UserError(
+      fmt::format("lora.init_from: {} has r {}, lora_alpha {}, use_rslora {}; the recipe has {}, "
+                  "{}, {}: set them to the "
+                  "adapter's",
+                  *lora.init_from, start->r, start->lora_alpha, start->use_rslora, lora.r,
+                  lora.lora_alpha, lora.use_rslora));
+}
+
+/// Operations of training on one token: forward and the gradient of the input, twice a weight each; the frozen weights have
+/// none. Attention is left out, as transformers does.
+double flops_per_token(const DecoderConfig& c) {
+  double weights = double(c.vocabulary * c.width);
+  for (const Slot slot : kProjectionSlots)
+    weights += double(c.layers) * double(projection_shape(c, slot).elements());
+  return 4 * weights;
 }
 
 std::unique_ptr<Evaluator> make_evaluator(RunSetup& run, Stream& stream, Arena& arena,
@@ -117,8 +149,10 @@ int finetune(const FinetuneOptions& options) {
   const MemoryPlan memory = plan_run(run);
   tell("Memory planned:\n" + memory_plan_text(memory));
 
+  check_start(run.recipe.lora);
   const FolderLock lock(training.output_dir);
-  const std::unique_ptr<Stream> stream = Stream::open({}, run.recipe.model.threads);
+  remove_leftovers(training.output_dir);
+  const std::unique_ptr<Stream> stream = Stream::open(run.where.device, run.recipe.model.threads);
   Arena arena(*stream, memory.activations);
   LoadedModel model = load_model(*stream, run.files, run.load);
   model.decoder->set_recomputed_blocks(memory.recomputed_blocks);
@@ -142,7 +176,9 @@ int finetune(const FinetuneOptions& options) {
                              .callbacks = standard_callbacks(options.quiet ? Verbosity::quiet
                                                                            : Verbosity::normal),
                              .sample_replies = sampler(run, replier),
-                             .identity = run_identity(run, model)});
+                             .identity = run_identity(run, model),
+                             .scale_loss = run.load.compute == DType::f16,
+                             .flops_per_token = flops_per_token(model.decoder->config())});
   const auto resume = options.resume ? options.resume : resume_choice(run.recipe);
   if (resume && resume->checkpoint)
     trainer.resume_from(*resume->checkpoint);

@@ -1,10 +1,9 @@
 // elenchus inspect: rows as the model sees them.
 
-#include <ctime>
-
-#include "base/terminal.h"
 #include "data/inspect.h"
+#include "base/terminal.h"
 #include "jobs/jobs.h"
+#include "jobs/run_setup.h"
 #include "jobs/text_files.h"
 
 namespace elenchus {
@@ -15,7 +14,7 @@ int inspect(const InspectOptions& options) {
     write_error(without_controls("note: " + note) + "\n");
   const TextFiles text =
       load_text(open_model_files(recipe.model.model_name_or_path), recipe.data.chat_template_path);
-  const RowRenderer renderer(render_rules(text, recipe.data, std::time(nullptr)));
+  const RowRenderer renderer(render_rules(text, recipe.data, kTemplateClock));
   const Dataset dataset =
       load_dataset(recipe.data, renderer, static_cast<std::uint64_t>(recipe.training.seed));
   const InspectStyle style{.rows = options.rows, .colour = is_terminal(StandardStream::output)};

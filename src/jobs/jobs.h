@@ -40,7 +40,7 @@ struct ChatOptions {
   std::optional<std::string> prompt;  ///< one reply and done; none: interactive
   std::optional<std::string> system;
   int max_new_tokens = 512;           ///< >= 1
-  std::optional<double> temperature;  ///< 0: the most likely token; none: the model's own default
+  std::optional<double> temperature;  ///< none or 0: the most likely token
   std::optional<double> top_p;        ///< in (0, 1]
   std::optional<int> top_k;           ///< 0: all
   std::uint64_t seed = 42;

@@ -47,6 +47,7 @@ int logits(const LogitsOptions& options) {
   for (const auto& row : rows) longest = std::max(longest, row.size());
   SessionRequest request{
       .model = options.model, .adapter = options.adapter, .load_in_4bit = options.load_in_4bit};
+  request.compute = ComputeType::float32;  // what is compared should not be rounded
   // Every position is asked for: the logits of a row lie in the arena at once.
   request.max_positions = std::int64_t(longest);
   request.shapes.scored_tokens = std::int64_t(longest);

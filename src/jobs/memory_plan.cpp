@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
-#include <limits>
 
 #include "base/error.h"
 #include "nn/context.h"
@@ -13,6 +11,11 @@ namespace elenchus {
 namespace {
 
 constexpr std::size_t kAddressSpace = std::size_t{1} << 46;
+/// Measured: the program with its libraries on the host; kernels, context and cuBLASLt's workspace
+/// on a GPU.
+constexpr std::size_t kProgramBytes = std::size_t{40} << 20;
+constexpr std::size_t kCudaContextBytes = std::size_t{560} << 20;
+constexpr std::size_t kCudaLibraryBytes = std::size_t{48} << 20;
 
 /// A batch of `sequences` equal parts whose tensors hold nothing: enough for a dry step.
 struct DryBatch {
@@ -70,12 +73,6 @@ std::size_t activation_bytes(Stream& stream, Decoder& decoder, const LargestShap
   return arena.peak_bytes();
 }
 
-std::size_t read_number(const char* path) {
-  std::ifstream file(path);
-  std::size_t value = 0;
-  return file >> value ? value : std::numeric_limits<std::size_t>::max();
-}
-
 }  // namespace
 
 std::size_t MemoryPlan::peak() const {
@@ -85,8 +82,8 @@ std::size_t MemoryPlan::peak() const {
 }
 
 MemoryPlan plan_memory(ModelFiles& files, const LoadOptions& options, const LargestShapes& shapes,
-                       Recompute recompute, std::size_t available, int threads) {
-  const std::unique_ptr<Stream> stream = Stream::open_dry({});
+                       Recompute recompute, const DeviceChoice& where) {
+  const std::unique_ptr<Stream> stream = Stream::open_dry(where.device);
   LoadedModel model = load_model(*stream, files, options);
   Decoder& decoder = *model.decoder;
   const DecoderConfig& config = decoder.config();
@@ -96,14 +93,15 @@ MemoryPlan plan_memory(ModelFiles& files, const LoadOptions& options, const Larg
   plan.adapter = std::size_t(plan.trained_parameters) * 2 * sizeof(float);
   plan.weights = stream->allocated_bytes() - plan.adapter;
   plan.optimizer = shapes.train_tokens > 0 ? plan.adapter : 0;
-  plan.scratch = std::size_t(threads) * Stream::kWorkerScratchBytes;
+  const bool cuda = where.device.kind == Device::Kind::cuda;
+  plan.scratch =
+      cuda ? kCudaLibraryBytes : std::size_t(where.threads) * Stream::kWorkerScratchBytes;
   // A weight is read whole: its bytes, its values, and for GGUF's paired rows a copy.
   plan.loading =
       std::size_t(std::max(config.vocabulary * config.width, config.mlp_width * config.width)) * 2 *
       sizeof(float);
-  constexpr std::size_t kProgramBytes = std::size_t{40} << 20;
-  plan.process = kProgramBytes + std::size_t(config.vocabulary) *
-                                     500;  // the tokenizer's tables go with its vocabulary
+  // The tokenizer's tables go with its vocabulary.
+  plan.process = cuda ? kCudaContextBytes : kProgramBytes + std::size_t(config.vocabulary) * 500;
   std::optional<KvCache> cache;
   if (shapes.prompts > 0) {
     const std::size_t before = stream->allocated_bytes();
@@ -116,24 +114,9 @@ MemoryPlan plan_memory(ModelFiles& files, const LoadOptions& options, const Larg
     decoder.set_recomputed_blocks(blocks);
     plan.recomputed_blocks = blocks;
     plan.activations = activation_bytes(*stream, decoder, shapes, cache ? &*cache : nullptr);
-    if (plan.peak() <= available) break;
+    if (plan.peak() <= where.available_bytes) break;
   }
   return plan;
-}
-
-std::size_t available_memory() {
-  std::size_t available = std::numeric_limits<std::size_t>::max();
-  std::ifstream meminfo("/proc/meminfo");
-  for (std::string key, unit; meminfo >> key;) {
-    std::size_t kilobytes = 0;
-    if (key == "MemAvailable:" && meminfo >> kilobytes) available = kilobytes * 1024;
-    std::getline(meminfo, unit);
-  }
-  const std::size_t limit = read_number("/sys/fs/cgroup/memory.max");
-  const std::size_t used = read_number("/sys/fs/cgroup/memory.current");
-  if (limit != std::numeric_limits<std::size_t>::max() && used < limit)
-    available = std::min(available, limit - used);
-  return available;
 }
 
 std::string bytes_text(std::size_t bytes) {

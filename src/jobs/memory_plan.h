@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "jobs/device_choice.h"
 #include "jobs/recipe.h"
 #include "models/loader.h"
 
@@ -28,10 +29,11 @@ struct MemoryPlan {
   std::size_t optimizer = 0;    ///< moments
   std::size_t activations = 0;  ///< the arena
   std::size_t cache = 0;        ///< keys and values of generation
-  std::size_t scratch = 0;      ///< of the CPU's threads
+  std::size_t scratch = 0;      ///< of the CPU's threads, or of the GPU's libraries
   std::size_t loading =
       0;  ///< most that loading holds besides the weights; not at the same time as the rest
-  std::size_t process = 0;  ///< the program, its libraries, tokenizer and data
+  std::size_t process = 0;  ///< the program, its libraries, tokenizer and data; or what the CUDA
+                            ///< driver keeps on the device
   std::int64_t recomputed_blocks = 0;
   std::int64_t layers = 0;
   std::int64_t trained_parameters = 0;
@@ -40,14 +42,10 @@ struct MemoryPlan {
   std::size_t peak() const;
 };
 
-/// Plans a run of `options` with these shapes. Blocks are recomputed as `recompute` says; with
-/// `automatic`, as few as make the peak fit into `available`.
+/// Plans a run of `options` with these shapes on that device. Blocks are recomputed as `recompute`
+/// says; with `automatic`, as few as make the peak fit into the device's free memory.
 MemoryPlan plan_memory(ModelFiles& files, const LoadOptions& options, const LargestShapes& shapes,
-                       Recompute recompute, std::size_t available, int threads);
-
-/// Memory this process may take: the machine's available memory, or what its cgroup leaves, if that
-/// is less.
-std::size_t available_memory();
+                       Recompute recompute, const DeviceChoice& where);
 
 /// "1.23 GiB"
 std::string bytes_text(std::size_t bytes);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/terminal.h"
 #include "io/safetensors.h"
 #include "jobs/jobs.h"
 #include "models/loader.h"
@@ -77,7 +78,7 @@ int quantize(const QuantizeOptions& options) {
               reader.vector(slot, layer, part, length));
   };
   add_matrix(Slot::embedding);
-  if (!config.tied_head) add_matrix(Slot::head);
+  if (reader.has_own_head(config.tied_head)) add_matrix(Slot::head);
   add_vector(Slot::final_norm, 0, "weight", config.width);
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     add_vector(Slot::attention_norm, layer, "weight", config.width);
@@ -88,13 +89,13 @@ int quantize(const QuantizeOptions& options) {
       const Shape shape = projection_shape(config, slot);
       const FrozenWeight weight = reader.nf4(slot, layer, shape);
       add_nf4(writer, model.architecture->module_name(slot, layer) + ".weight",
-              std::get<Nf4Weight>(weight), DType::f32);
+              std::get<Nf4Weight>(weight), reader.stored_dtype(slot, layer));
       if (has_bias(config, slot)) add_vector(slot, layer, "bias", shape[0]);
       reader.set_paired_rows(0);
     }
   }
   write_safetensors(options.output, writer);
-  fmt::print("{}\n", options.output.string());
+  write_output(fmt::format("{}\n", options.output.string()));
   return 0;
 }
 

@@ -24,7 +24,6 @@ class Replier {
                               const GenerateOptions& options);
   /// Options for this run's model: stop ids, limits and batch size, with the recipe's sampling.
   GenerateOptions options() const;
-  const GenerateTimings& timings() const { return generator_.timings(); }
 
  private:
   RunSetup& run_;

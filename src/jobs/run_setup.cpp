@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/terminal.h"
 #include "generate/generator.h"
 #include "train/step_plan.h"
 
@@ -39,10 +40,18 @@ std::size_t longest(std::span<const std::vector<TokenId>> prompts) {
 
 }  // namespace
 
-int thread_count(const ModelConfig& config) { return ThreadPool(config.threads).threads(); }
+namespace {
+
+ComputeType trained_in(const TrainingConfig& training) {
+  if (training.fp16) return ComputeType::float16;
+  return training.bf16 ? ComputeType::bfloat16 : ComputeType::automatic;
+}
+
+}  // namespace
 
 RunSetup::RunSetup(Recipe from)
     : recipe(std::move(from)),
+      where(choose_device(recipe.model.device, recipe.model.threads)),
       files(open_model_files(recipe.model.model_name_or_path)),
       text(load_text(files, recipe.data.chat_template_path)),
       renderer(render_rules(text, recipe.data, kTemplateClock)),
@@ -60,7 +69,9 @@ RunSetup::RunSetup(Recipe from)
   measure_shapes();
   load = {.load_in_4bit = recipe.quantization.load_in_4bit,
           .lora = recipe.lora,
-          .compute = DType::f32,
+          .compute = choose_compute(
+              where.device, {trained_in(recipe.training),
+                             recipe.quantization.bnb_4bit_compute_dtype, recipe.model.dtype}),
           .max_positions = std::max<std::int64_t>(recipe.data.max_length, shapes.cache_rows),
           .seed = std::uint64_t(recipe.training.seed),
           .label_smoothing = float(recipe.training.label_smoothing_factor)};
@@ -115,21 +126,19 @@ void RunSetup::measure_shapes() {
 }
 
 MemoryPlan plan_run(RunSetup& run) {
-  const std::size_t available = available_memory();
-  MemoryPlan plan =
-      plan_memory(run.files, run.load, run.shapes, run.recipe.training.gradient_checkpointing,
-                  available, thread_count(run.recipe.model));
-  if (plan.peak() > available)
+  MemoryPlan plan = plan_memory(run.files, run.load, run.shapes,
+                                run.recipe.training.gradient_checkpointing, run.where);
+  if (plan.peak() > run.where.available_bytes)
     throw UserError(
         fmt::format(
             "this run needs {} of memory and {} are there:\n{}What helps, most first: "
             "training.gradient_checkpointing=true, a smaller "
             "training.per_device_train_batch_size, a smaller data.max_length, a smaller lora.r",
-            bytes_text(plan.peak()), bytes_text(available), memory_plan_text(plan)),
+            bytes_text(plan.peak()), bytes_text(run.where.available_bytes), memory_plan_text(plan)),
         ExitCode::out_of_resources);
   return plan;
 }
 
-void say(const std::string& line) { fmt::print(stderr, "{}\n", line); }
+void say(const std::string& line) { write_error(line + "\n"); }
 
 }  // namespace elenchus

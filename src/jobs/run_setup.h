@@ -23,6 +23,7 @@ struct RunSetup {
   RunSetup& operator=(const RunSetup&) = delete;
 
   Recipe recipe;
+  DeviceChoice where;
   ModelFiles files;
   TextFiles text;
   RowRenderer renderer;
@@ -49,9 +50,6 @@ inline constexpr std::int64_t kTemplateClock = 1721952000;
 /// Widens `shapes` by replies to these prompts, `batch_size` of them at once.
 void add_replies(LargestShapes& shapes, std::span<const std::vector<TokenId>> prompts,
                  std::int64_t new_tokens, std::int64_t batch_size);
-
-/// CPU threads of a recipe: as asked for, or every core.
-int thread_count(const ModelConfig& config);
 
 /// Plans the run's memory, and UserError-s where it cannot fit: the message has the parts and the
 /// knobs, strongest first.

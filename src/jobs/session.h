@@ -14,6 +14,7 @@ struct SessionRequest {
   std::filesystem::path model;
   std::optional<std::filesystem::path> adapter;
   bool load_in_4bit = true;
+  ComputeType compute = ComputeType::automatic;
   std::int64_t max_positions =
       0;  ///< longest sequence; capped at what the model was made for; 0: that
   LargestShapes shapes = {};

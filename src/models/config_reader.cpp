@@ -9,6 +9,7 @@ namespace elenchus {
 namespace {
 
 constexpr std::int64_t kMaxLayers = 1024, kMaxWidth = 65536, kMaxVocabulary = std::int64_t{1} << 24;
+constexpr std::int64_t kMaxHeadDim = 512;  // what attention is built for
 
 }  // namespace
 
@@ -93,7 +94,10 @@ DecoderConfig ConfigReader::sizes() const {
   if (!find("head_dim") && c.width % c.heads != 0)
     throw InputError(cat(source_, ": hidden_size ", c.width,
                          " is not a multiple of num_attention_heads ", c.heads));
-  c.head_dim = integer("head_dim", 2, 4096, c.width / c.heads);
+  c.head_dim = integer("head_dim", 2, kMaxHeadDim, c.width / c.heads);
+  if (c.head_dim < 2 || c.head_dim > kMaxHeadDim)
+    throw InputError(cat(source_, ": hidden_size ", c.width, " over ", c.heads,
+                         " heads makes heads of ", c.head_dim, "; expected 2 to ", kMaxHeadDim));
   c.mlp_width = integer("intermediate_size", 1, std::int64_t{1} << 20);
   c.vocabulary = integer("vocab_size", 1, kMaxVocabulary);
   c.max_positions = integer("max_position_embeddings", 1, std::int64_t{1} << 31, 2048);

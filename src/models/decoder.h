@@ -29,6 +29,8 @@ LossSum sum_of_losses(Stream& stream, ConstTensor row_loss);
 class Decoder final : public LanguageModel {
  public:
   explicit Decoder(DecoderParts parts);
+  Decoder(const Decoder&) = delete;  // the head refers to the weights here
+  Decoder& operator=(const Decoder&) = delete;
   LossSum loss_and_backward(Context&, ConstTensor tokens, const Targets&,
                             float gradient_scale) override;
   void losses(Context&, ConstTensor tokens, const Targets&, Tensor row_loss,

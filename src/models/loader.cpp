@@ -109,6 +109,13 @@ ModelIdentity identify_model(ModelFiles& files) {
             architecture.gguf_pairs_qk_rows};
   }
   const std::string source = (files.path / "config.json").string();
+  if (const Json* quantised = files.required_config().find("quantization_config");
+      quantised && !quantised->is_null())
+    throw InputError(cat(source,
+                         ": quantization_config is set: the weights are quantised already, which "
+                         "this build does not "
+                         "read; give the model in F32, F16 or BF16 (it is quantised to NF4 on "
+                         "loading), or a GGUF file"));
   const Architecture& architecture = architecture_of(files.required_config(), source);
   return {&architecture, architecture.read_config(files.required_config(), source)};
 }
@@ -149,9 +156,8 @@ LoadedModel load_model(Stream& stream, ModelFiles& files, const LoadOptions& opt
   for (std::int64_t layer = 0; layer < config.layers; ++layer)
     parts.blocks.push_back(builder.block(layer, cosine_table, sine_table));
   parts.final_norm = reader.vector(Slot::final_norm, 0, "weight", config.width);
-  parts.head = config.tied_head || !reader.has(Slot::head, 0)
-                   ? parts.embedding
-                   : reader.dense(Slot::head, 0, vocabulary);
+  parts.head = reader.has_own_head(config.tied_head) ? reader.dense(Slot::head, 0, vocabulary)
+                                                     : parts.embedding;
   for (Buffer& buffer : reader.take_buffers()) parts.buffers.push_back(std::move(buffer));
   parts.config = std::move(config);
   loaded.base_fingerprint = reader.fingerprint();

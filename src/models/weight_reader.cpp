@@ -45,13 +45,20 @@ std::string WeightReader::name_of(Slot slot, std::int64_t layer, std::string_vie
   return cat(module, ".", part);
 }
 
-bool WeightReader::has(Slot slot, std::int64_t layer) const {
-  return files_.source.find(name_of(slot, layer, "weight")) != nullptr;
+bool WeightReader::has_own_head(bool tied) const {
+  return !tied && files_.source.find(name_of(Slot::head, 0, "weight")) != nullptr;
 }
 
 const TensorEntry& WeightReader::entry_of(Slot slot, std::int64_t layer, std::string_view part,
                                           Shape shape) const {
   const TensorEntry& entry = files_.source.at(name_of(slot, layer, part));
+  const bool plain = entry.type == StoredType::f64 || entry.type == StoredType::f32 ||
+                     entry.type == StoredType::f16 || entry.type == StoredType::bf16;
+  if (!plain && is_plain(entry.type))
+    throw InputError(cat(files_.source.description(), ": tensor ", printable(entry.name),
+                         " is stored as ", elenchus::name_of(entry.type),
+                         ", a quantised form that this build does not read; expected F32, F16, "
+                         "BF16 or a GGUF format"));
   std::vector<std::int64_t> wanted;
   for (int i = 0; i < shape.rank(); ++i) wanted.push_back(shape[i]);
   if (entry.shape != wanted)
@@ -120,11 +127,20 @@ FrozenWeight WeightReader::nf4(Slot slot, std::int64_t layer, Shape shape) {
   return weight;
 }
 
+DType WeightReader::stored_dtype(Slot slot, std::int64_t layer) const {
+  switch (files_.source.at(name_of(slot, layer, "weight")).type) {
+    case StoredType::f16:
+      return DType::f16;
+    case StoredType::bf16:
+      return DType::bf16;
+    default:
+      return DType::f32;
+  }
+}
+
 FrozenWeight WeightReader::dense(Slot slot, std::int64_t layer, Shape shape) {
   const TensorEntry& entry = entry_of(slot, layer, "weight", shape);
-  const DType dtype = entry.type == StoredType::f16    ? DType::f16
-                      : entry.type == StoredType::bf16 ? DType::bf16
-                                                       : DType::f32;
+  const DType dtype = stored_dtype(slot, layer);
   if (stream_.dry()) return DenseWeight{keep(shape, dtype)};
   std::vector<float> values = read(entry);
   if (paired_head_dim_ > 0) unpair_rows(values, shape[1]);

@@ -27,11 +27,14 @@ class WeightReader {
   /// [out, in] in NF4. InputError: missing, another shape, or a value that is not finite (the
   /// message names the tensor).
   FrozenWeight nf4(Slot slot, std::int64_t layer, Shape shape);
-  /// [out, in] as it is stored if that is f32, f16 or bf16, else expanded to f32; `type` overrides.
+  /// [out, in] as it is stored if that is f32, f16 or bf16, else expanded to f32.
   FrozenWeight dense(Slot slot, std::int64_t layer, Shape shape);
+  /// The type a dense weight keeps: f32, f16 or bf16.
+  DType stored_dtype(Slot slot, std::int64_t layer) const;
   /// f32, any shape of one extent.
   ConstTensor vector(Slot slot, std::int64_t layer, std::string_view part, std::int64_t length);
-  bool has(Slot slot, std::int64_t layer) const;
+  /// Whether the vocabulary's logits have a matrix apart from the embedding: not tied, and one is stored.
+  bool has_own_head(bool tied) const;
   /// f32 [n] on the host of a tensor outside the slots, or empty if the file has none.
   std::vector<float> extra(std::string_view name) const;
 

@@ -29,10 +29,4 @@ void KvCache::clear() {
   stream_.zero(lengths_.tensor());
 }
 
-std::size_t KvCache::bytes(const Shape4& shape, DType dtype) {
-  return std::size_t(2 * shape.layers * shape.slots * shape.capacity * shape.kv_heads *
-                     shape.head_dim) *
-         size_of(dtype);
-}
-
 }  // namespace elenchus

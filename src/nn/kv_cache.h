@@ -30,7 +30,6 @@ class KvCache {
   void advance(std::span<const std::int32_t> counts);
   /// Every slot is empty again.
   void clear();
-  static std::size_t bytes(const Shape4& shape, DType dtype);
 
  private:
   Stream& stream_;

@@ -7,12 +7,10 @@
 namespace elenchus {
 
 /// The shape of a block on the residual stream: checked with static_assert, not inherited.
-///   forward   returns y in ctx.arena; fills *saved with what backward needs, keeps nothing if
-///   saved is null backward  adds to parameter gradients; dh holds dL/dy before and dL/dx after, so
-///   a residual branch only adds to it
-/// A block holds no per-step state, so it may train and generate at once. The parts inside a block
-/// write to tensors that the block gives them: it alone decides what is kept for backward and what
-/// is scratch.
+///   forward   returns y in ctx.arena; fills *saved with what backward needs, keeps nothing if saved is null
+///   backward  adds to parameter gradients; dh holds dL/dy before and dL/dx after, so a residual branch only adds
+/// A block holds no per-step state, so it may train and generate at once. The parts inside a block write to tensors
+/// that the block gives them: it alone decides what is kept for backward and what is scratch.
 template <class L>
 concept Layer = requires(const L layer, Context& ctx, ConstTensor x, Tensor dh,
                          typename L::Saved* saved) {

@@ -44,7 +44,7 @@ void LmHead::loss(Context& ctx, ConstTensor h, ConstTensor rows, ConstTensor lab
          .label_smoothing = config_.label_smoothing,
          .class_weights = {}});
     if (!dh) continue;
-    // normed and x have done their work: their memory takes the gradients.
+    // normed has done its work: its memory takes the gradient.
     ops::frozen_linear_backward(ctx.stream, ctx.arena, normed, logits, {&part, 1}, {}, {});
     Tensor dx = ctx.arena.alloc({m, width}, h.dtype());
     ctx.stream.zero(dx);

@@ -10,11 +10,9 @@
 
 namespace elenchus {
 
-/// y = concat_i( x W_i^T + bias_i + s_i (dropout(x) A_i^T) B_i^T ),   s_i = alpha / rank
-/// (arXiv:2106.09685, sec. 4.1)
-///   W_i [out_i, in] frozen, dense or NF4;  A [sum R_i, in] the factors A_i end to end;  B_i
-///   [out_i, R_i] dB_i += s_i dy_i^T xa_i     dxa_i = s_i dy_i B_i     dA += dxa^T dropout(x) dx =
-///   sum_i dy_i W_i + dropout(dxa A)
+/// y = concat_i( x W_i^T + bias_i + s_i (dropout(x) A_i^T) B_i^T ),  s_i = alpha / rank   (arXiv:2106.09685, sec. 4.1)
+///   W_i [out_i, in] frozen, dense or NF4    A [sum R_i, in] the factors A_i end to end    B_i [out_i, R_i]
+///   dB_i += s_i dy_i^T xa_i    dxa_i = s_i dy_i B_i    dA += dxa^T dropout(x)    dx = sum_i dy_i W_i + dropout(dxa A)
 /// The projections of a group share one dropout mask.
 class Projection {
  public:
@@ -27,6 +25,12 @@ class Projection {
   /// `a` is one tensor over the A factors of all adapted parts; `site` tells this group's dropout
   /// from the others'.
   Projection(std::vector<Part> parts, Tensor a, Tensor da, float dropout, std::uint32_t site);
+
+  // The ops point into parts_: a move keeps its address, a copy would not.
+  Projection(Projection&&) = default;
+  Projection& operator=(Projection&&) = default;
+  Projection(const Projection&) = delete;
+  Projection& operator=(const Projection&) = delete;
 
   std::int64_t in() const { return in_; }
   std::int64_t out() const { return out_; }

@@ -21,7 +21,6 @@ class Arena {
   std::size_t mark() const { return used_; }
   void rewind(std::size_t mark) { used_ = mark; }
   std::size_t peak_bytes() const { return peak_; }
-  std::size_t capacity_bytes() const { return capacity_; }
 
   /// Rewinds to where it was opened.
   class Scope {

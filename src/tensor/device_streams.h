@@ -17,5 +17,8 @@ inline constexpr bool kCudaBuilt = false;
 std::unique_ptr<Stream> open_cuda_stream(Device device);
 /// CUDA devices that this machine has; 0 without a driver. In stream_cuda.cu.
 int cuda_device_count();
+/// Memory of a CUDA device that is free, in bytes. UserError: there is no such device. In
+/// stream_cuda.cu.
+std::size_t cuda_free_bytes(Device device);
 
 }  // namespace elenchus

@@ -29,7 +29,10 @@ int cuda_device_count() {
   return 0;
 }
 
-std::unique_ptr<Stream> open_cuda_stream(Device device) {
+namespace {
+
+/// UserError unless the device is there.
+void require_device(Device device) {
   const int count = cuda_device_count();
   if (device.index < 0 || device.index >= count)
     throw UserError(cat("device: cuda:", device.index, " was asked for, but ",
@@ -37,6 +40,20 @@ std::unique_ptr<Stream> open_cuda_stream(Device device) {
                                                  "CUDA version installed?)")
                                    : cat("the devices here are cuda:0 to cuda:", count - 1),
                         "; set model.device to one that exists, or to cpu"));
+}
+
+}  // namespace
+
+std::size_t cuda_free_bytes(Device device) {
+  require_device(device);
+  std::size_t free = 0, all = 0;
+  check_cuda(cudaSetDevice(device.index), "selecting the device");
+  check_cuda(cudaMemGetInfo(&free, &all), "asking for the free memory");
+  return free;
+}
+
+std::unique_ptr<Stream> open_cuda_stream(Device device) {
+  require_device(device);
   return std::make_unique<CudaStream>(device);
 }
 
