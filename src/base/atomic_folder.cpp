@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -33,6 +34,47 @@ void move_to_free_name(const fs::path& from, const fs::path& to) {
   // nothing else.
   if (::rename(from.c_str(), to.c_str()) != 0)
     throw file_error(cat("move ", printable(from.native(), 512), " to"), to, errno);
+}
+
+/// Swaps the names of two folders; false where `to` does not exist.
+bool swap_names(const fs::path& from, const fs::path& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) return true;
+  if (errno == ENOENT) return false;
+  const bool unknown = errno == EINVAL || errno == ENOSYS;
+  if (!unknown) throw file_error(cat("move ", printable(from.native(), 512), " to"), to, errno);
+  // Some network file systems cannot swap. There the old folder steps aside for a moment.
+  const fs::path aside = with_nonce(to, ".old-");
+  if (::rename(to.c_str(), aside.c_str()) != 0) {
+    if (errno == ENOENT) return false;
+    throw file_error("move aside", to, errno);
+  }
+  if (::rename(from.c_str(), to.c_str()) != 0) {
+    const int error = errno;
+    ::rename(aside.c_str(), to.c_str());
+    throw file_error(cat("move ", printable(from.native(), 512), " to"), to, error);
+  }
+  ::rename(aside.c_str(), from.c_str());
+  return true;
+}
+
+/// Whether `name` begins with a number, which is then cut off.
+bool take_number(std::string_view& name) {
+  const std::size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
+  name.remove_prefix(digits);
+  return digits > 0;
+}
+
+bool take(std::string_view& name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return false;
+  name.remove_prefix(prefix.size());
+  return true;
+}
+
+/// Whether with_nonce() made the name, for a checkpoint.
+bool is_leftover(std::string_view name) {
+  return take(name, "checkpoint-") && take_number(name) &&
+         (take(name, ".tmp-") || take(name, ".del-")) && take_number(name) && take(name, "-") &&
+         take_number(name) && name.empty();
 }
 
 /// The hash of a manifest's members other than the hash itself.
@@ -106,7 +148,7 @@ void AtomicFolder::write(const std::string& name, std::uint64_t expected_bytes,
   files_.push_back({name, file.size(), hash.hex()});
 }
 
-void AtomicFolder::commit(const Json& extra) {
+void AtomicFolder::commit(const Json& extra, IfTaken if_taken) {
   Json::Array files;
   for (const File& file : files_)
     files.push_back(Json::Object{{"bytes", Json(std::int64_t(file.bytes))},
@@ -117,13 +159,16 @@ void AtomicFolder::commit(const Json& extra) {
   manifest.set("sha256", manifest_hash(manifest));
   write(std::string(kManifestFile), manifest.dump(2) + "\n");
   sync_folder(temporary_path_);
-  move_to_free_name(temporary_path_, final_path_);
-  temporary_path_.clear();
-  sync_folder(parent_of(final_path_));
-  if (const auto wrong = verify_folder(final_path_)) {
-    remove_folder_atomically(final_path_);
+  if (const auto wrong = verify_folder(temporary_path_))
     throw DeviceError(cat("what was written could not be read back: ", *wrong));
-  }
+  const bool replaced = if_taken == IfTaken::replace && swap_names(temporary_path_, final_path_);
+  if (!replaced) move_to_free_name(temporary_path_, final_path_);
+  const fs::path old = std::exchange(temporary_path_, {});
+  sync_folder(parent_of(final_path_));
+  if (!replaced) return;
+  // The new folder is in its place whether or not this works; remove_leftovers() tries again.
+  std::error_code ignored;
+  fs::remove_all(old, ignored);
 }
 
 std::optional<std::string> verify_folder(const fs::path& folder) {
@@ -166,11 +211,17 @@ void remove_leftovers(const fs::path& parent) {
   std::vector<fs::path> leftovers;
   for (const auto& entry : fs::directory_iterator(parent, error)) {
     const std::string name = entry.path().filename().native();
-    const bool temporary = name.find(".tmp-") != name.npos || name.find(".del-") != name.npos;
-    if (temporary && entry.symlink_status(error).type() == fs::file_type::directory)
+    if (is_leftover(name) && entry.symlink_status(error).type() == fs::file_type::directory)
       leftovers.push_back(entry.path());
   }
   for (const fs::path& path : leftovers) fs::remove_all(path, error);
+}
+
+std::uintmax_t free_bytes(const fs::path& folder) {
+  std::error_code error;
+  const fs::space_info space = fs::space(folder, error);
+  if (error) throw file_error("read the free space of", folder, error.value());
+  return space.available;
 }
 
 }  // namespace elenchus

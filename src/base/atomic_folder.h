@@ -2,6 +2,7 @@
 // Folders that exist whole and verifiable, or not at all, whatever happens to the process or the
 // power.
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -15,6 +16,9 @@
 namespace elenchus {
 
 inline constexpr std::string_view kManifestFile = "manifest.json";
+
+/// What commit() does where the final place is taken.
+enum class IfTaken { fail, replace };
 
 /// A folder being written beside its final place. commit() makes it appear there in one step;
 /// without it, everything written is removed again.
@@ -33,11 +37,10 @@ class AtomicFolder {
   /// first.
   void write(const std::string& name, std::uint64_t expected_bytes,
              const std::function<void(const ByteSink&)>& produce);
-  /// Writes the manifest with `extra` in it, moves the folder to its final place, and reads it
-  /// back. DeviceError: it could not, or the final place is taken; then nothing of it is left.
-  void commit(const Json& extra = {});
-  /// Where the files are until commit().
-  const std::filesystem::path& temporary_path() const { return temporary_path_; }
+  /// Writes the manifest with `extra` in it, reads everything back, and moves the folder to its
+  /// final place in one step. What was there stays until then, and is removed afterwards
+  /// (`replace`). DeviceError: it could not, or the place is taken (`fail`); what was there stays.
+  void commit(const Json& extra = {}, IfTaken if_taken = IfTaken::fail);
 
  private:
   struct File {
@@ -61,8 +64,11 @@ Json read_manifest_extra(const std::filesystem::path& folder);
 /// there is none.
 void remove_folder_atomically(const std::filesystem::path& folder);
 
-/// Deletes what interrupted runs left in `parent`: folders named *.tmp-* and *.del-*. For the
-/// holder of the folder's lock only.
+/// Deletes what interrupted runs left in `parent`: folders named checkpoint-STEP.tmp-PID-TIME or
+/// checkpoint-STEP.del-PID-TIME, all three numbers. For the holder of the folder's lock only.
 void remove_leftovers(const std::filesystem::path& parent);
+
+/// The bytes that this process may still write on the folder's disk. DeviceError.
+std::uintmax_t free_bytes(const std::filesystem::path& folder);
 
 }  // namespace elenchus

@@ -61,6 +61,41 @@ TEST(AtomicFolder, NeverReplacesAnotherFolder) {
   EXPECT_EQ(verify_folder(parent / "x"), std::nullopt);
 }
 
+TEST(AtomicFolder, ReplacesInOneStepAndOnlyWhenAllIsWritten) {
+  const TemporaryFolder parent;
+  save(parent / "x");
+  {
+    AtomicFolder folder(parent / "x");
+    folder.write("a.txt", "new");
+    EXPECT_EQ(read_text_file(parent / "x" / "a.txt"), "some text");
+  }
+  EXPECT_EQ(verify_folder(parent / "x"), std::nullopt);
+  EXPECT_EQ(read_text_file(parent / "x" / "a.txt"), "some text");
+  AtomicFolder folder(parent / "x");
+  folder.write("a.txt", "new");
+  folder.commit({}, IfTaken::replace);
+  EXPECT_EQ(names_in(parent.path()), std::vector<std::string>{"x"});
+  EXPECT_EQ(names_in(parent / "x"), (std::vector<std::string>{"a.txt", "manifest.json"}));
+  EXPECT_EQ(verify_folder(parent / "x"), std::nullopt);
+  AtomicFolder first(parent / "y");
+  first.commit({}, IfTaken::replace);
+  EXPECT_EQ(verify_folder(parent / "y"), std::nullopt);
+}
+
+TEST(AtomicFolder, KeepsTheOldFolderWhenTheNewOneCannotBeReadBack) {
+  const TemporaryFolder parent;
+  save(parent / "x");
+  {
+    AtomicFolder folder(parent / "x");
+    folder.write("a.txt", "new");
+    for (const std::string& name : names_in(parent.path()))
+      if (name != "x") std::ofstream(parent / name / "a.txt") << "bad";
+    EXPECT_THROW(folder.commit({}, IfTaken::replace), DeviceError);
+  }
+  EXPECT_EQ(names_in(parent.path()), std::vector<std::string>{"x"});
+  EXPECT_EQ(verify_folder(parent / "x"), std::nullopt);
+}
+
 TEST(AtomicFolder, RefusesNamesThatLeaveTheFolder) {
   const TemporaryFolder parent;
   AtomicFolder folder(parent / "x");
@@ -107,13 +142,23 @@ TEST(RemoveFolderAtomically, RemovesAllOfIt) {
   EXPECT_TRUE(names_in(parent.path()).empty());
 }
 
-TEST(RemoveLeftovers, KeepsFinishedFolders) {
+TEST(RemoveLeftovers, TouchesNamesOfItsOwnFormOnly) {
   const TemporaryFolder parent;
-  for (const char* name : {"checkpoint-1", "checkpoint-2.tmp-1-2", "checkpoint-3.del-1-2"})
+  const std::vector<std::string> kept = {"checkpoint-1",          "checkpoint-4.old-1-2",
+                                         "checkpoint-5.tmp-1-2x", "checkpoint-5.tmp-mine",
+                                         "checkpoint-x.tmp-1-2",  "data.del-1-2",
+                                         "notes.tmp-1-2"};
+  for (const std::string& name : kept) fs::create_directory(parent / name);
+  for (const char* name : {"checkpoint-2.tmp-1-2", "checkpoint-3.del-10-20"})
     fs::create_directory(parent / name);
-  write_file_atomically(parent / "notes.tmp-x", "a file");
   remove_leftovers(parent.path());
-  EXPECT_EQ(names_in(parent.path()), (std::vector<std::string>{"checkpoint-1", "notes.tmp-x"}));
+  EXPECT_EQ(names_in(parent.path()), kept);
+}
+
+TEST(FreeBytes, IsReadOrAnError) {
+  const TemporaryFolder parent;
+  EXPECT_GT(free_bytes(parent.path()), 0u);
+  EXPECT_THROW(free_bytes(parent / "missing"), DeviceError);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <span>
 
 #include "base/atomic_folder.h"
 #include "base/file.h"
@@ -34,32 +35,37 @@ std::vector<std::int64_t> extents(const Shape& shape) {
   return out;
 }
 
-/// A flat f32 tensor of the device, on the host.
-std::vector<float> on_host(Stream& stream, ConstTensor flat) {
-  std::vector<float> out(std::size_t(flat.elements()));
-  stream.copy(Tensor(out.data(), flat.shape(), DType::f32), flat);
-  stream.synchronize();
-  return out;
-}
+/// A flat f32 tensor as the host reads it: where it is on the CPU, else a copy.
+class OnHost {
+ public:
+  OnHost(Stream& stream, ConstTensor flat) {
+    if (stream.on_cuda()) {
+      copy_.resize(std::size_t(flat.elements()));
+      stream.copy(Tensor(copy_.data(), flat.shape(), DType::f32), flat);
+    }
+    stream.synchronize();
+    elements_ = stream.on_cuda() ? std::span<const float>(copy_) : flat.values<float>();
+  }
+  OnHost(const OnHost&) = delete;
+  OnHost& operator=(const OnHost&) = delete;
+  std::span<const float> elements() const { return elements_; }
 
-void onto_device(Stream& stream, Tensor flat, const std::vector<float>& values) {
-  stream.copy(flat, ConstTensor(values.data(), flat.shape(), DType::f32));
-  stream.synchronize();
-}
+ private:
+  std::vector<float> copy_;
+  std::span<const float> elements_;
+};
 
 /// One tensor a parameter, each a part of the flat `values`, which outlives the writer.
 void add_parts(SafetensorsWriter& writer, const ParamSet& params, std::string_view prefix,
-               const std::vector<float>& values) {
+               std::span<const float> values) {
   for (const Param& param : params.params())
     writer.add_f32(cat(prefix, param.name), extents(param.value.shape()),
-                   std::span(values).subspan(std::size_t(flat_offset(params, param)),
-                                             std::size_t(param.value.elements())));
+                   values.subspan(std::size_t(flat_offset(params, param)),
+                                  std::size_t(param.value.elements())));
 }
 
-/// The flat buffer of the tensors `prefix`NAME of a file.
-std::vector<float> read_parts(const SafetensorsFile& file, const ParamSet& params,
-                              std::string_view prefix) {
-  std::vector<float> out(std::size_t(params.elements()));
+/// UserError (wrong_checkpoint) unless the file has the tensors `prefix`NAME in their shapes.
+void check_parts(const SafetensorsFile& file, const ParamSet& params, std::string_view prefix) {
   for (const Param& param : params.params()) {
     const std::string name = cat(prefix, param.name);
     const TensorEntry* entry = file.find(name);
@@ -69,11 +75,33 @@ std::vector<float> read_parts(const SafetensorsFile& file, const ParamSet& param
           cat("tensor ", printable(name, 200), ": expected shape ", param.value.shape().text(),
               ", found ", entry ? entry->shape_text() : "none",
               "; the checkpoint is of another model or adapter"));
-    file.read_f32(*entry, 0,
-                  std::span(out).subspan(std::size_t(flat_offset(params, param)),
-                                         std::size_t(param.value.elements())));
   }
-  return out;
+}
+
+/// The tensors `prefix`NAME of a checked file, into the flat buffer `out`.
+void read_parts(const SafetensorsFile& file, const ParamSet& params, std::string_view prefix,
+                std::span<float> out) {
+  for (const Param& param : params.params())
+    file.read_f32(
+        file.at(cat(prefix, param.name)), 0,
+        out.subspan(std::size_t(flat_offset(params, param)), std::size_t(param.value.elements())));
+}
+
+/// The same into a tensor that keeps its values if the file cannot be read.
+void read_whole_parts(Stream& stream, const SafetensorsFile& file, const ParamSet& params,
+                      std::string_view prefix, Tensor flat) {
+  std::vector<float> values(std::size_t(flat.elements()));
+  read_parts(file, params, prefix, values);
+  stream.copy(flat, ConstTensor(values.data(), flat.shape(), DType::f32));
+  stream.synchronize();
+}
+
+/// The same into a tensor whose values are lost if the file cannot be read: no copy on the CPU.
+void restore_parts(Stream& stream, const SafetensorsFile& file, const ParamSet& params,
+                   std::string_view prefix, Tensor flat) {
+  if (stream.on_cuda()) return read_whole_parts(stream, file, params, prefix, flat);
+  stream.synchronize();
+  read_parts(file, params, prefix, flat.values<float>());
 }
 
 void write_tensors(AtomicFolder& folder, std::string_view name, const SafetensorsWriter& writer) {
@@ -151,31 +179,49 @@ fs::path CheckpointStore::path_of(std::int64_t step) const {
   return output_dir_ / cat(kPrefix, step);
 }
 
+void CheckpointStore::check_space(const ParamSet& params, bool resumed) const {
+  constexpr double kBytesPerParameter = 3 * sizeof(float);  // value and two moments
+  constexpr double kMega = 1e6;
+  double one = kBytesPerParameter * double(params.elements());
+  for (const NamedBytes& file : adapter_.files) one += double(file.bytes.size());
+  const std::int64_t keep = keep_last_.value_or(2);
+  const std::int64_t present =
+      resumed ? std::min(keep, std::int64_t(checkpoint_steps(output_dir_).size())) : 0;
+  const double needed = double(keep + 1 - present) * one;
+  const double free = double(free_bytes(output_dir_));
+  if (free >= needed) return;
+  throw UserError(cat(printable(output_dir_.native(), 512), ": found ", free / kMega,
+                      " MB free, expected at least ", needed / kMega, " MB for ",
+                      keep + 1 - present, " checkpoints of ", one / kMega,
+                      " MB; free some space or lower training.save_total_limit"),
+                  ExitCode::out_of_resources);
+}
+
 void CheckpointStore::save(std::int64_t step, const AdamW& optimizer,
                            const CheckpointState& state) {
   const ParamSet& params = optimizer.params();
-  const std::vector<float> values = on_host(stream_, params.values());
-  const std::vector<float> m = on_host(stream_, optimizer.first_moments());
-  const std::vector<float> v = on_host(stream_, optimizer.second_moments());
+  const OnHost values(stream_, params.values());
+  const OnHost m(stream_, optimizer.first_moments());
+  const OnHost v(stream_, optimizer.second_moments());
   AtomicFolder folder(path_of(step));
   SafetensorsWriter weights;
-  add_parts(weights, params, kPeftPrefix, values);
+  add_parts(weights, params, kPeftPrefix, values.elements());
   write_tensors(folder, kAdapterWeightsFile, weights);
   folder.write(std::string(kAdapterConfigFile), adapter_config_json(adapter_.config));
   folder.write("README.md", adapter_model_card(adapter_.config));
   for (const NamedBytes& file : adapter_.files) folder.write(file.name, file.bytes);
   SafetensorsWriter moments;
-  add_parts(moments, params, "exp_avg.", m);
-  add_parts(moments, params, "exp_avg_sq.", v);
+  add_parts(moments, params, "exp_avg.", m.elements());
+  add_parts(moments, params, "exp_avg_sq.", v.elements());
   write_tensors(folder, kOptimizerFile, moments);
   folder.write(std::string(kTrainerStateFile), file_text(state.trainer_state));
   folder.write(std::string(kSchedulerFile), file_text(state.scheduler));
   folder.write(std::string(kRngFile), file_text(state.rng_state));
   if (state.scaler) folder.write(std::string(kScalerFile), file_text(*state.scaler));
-  // What had this name was not valid, or it would not be saved again.
-  remove_folder_atomically(path_of(step));
-  folder.commit(Json::Object{
-      {"format_version", kFormatVersion}, {"step", step}, {"identity", state.identity}});
+  folder.commit(
+      Json::Object{
+          {"format_version", kFormatVersion}, {"step", step}, {"identity", state.identity}},
+      IfTaken::replace);
 }
 
 void CheckpointStore::rotate(std::optional<std::int64_t> best) {
@@ -219,49 +265,51 @@ CheckpointState CheckpointStore::restore(const fs::path& checkpoint, const Json&
   const ParamSet& params = optimizer.params();
   const SafetensorsFile weights = open_adapter_weights(checkpoint);
   const SafetensorsFile moments(checkpoint / kOptimizerFile);
-  const std::vector<float> values = read_parts(weights, params, kPeftPrefix);
-  const std::vector<float> m = read_parts(moments, params, "exp_avg.");
-  const std::vector<float> v = read_parts(moments, params, "exp_avg_sq.");
+  check_parts(weights, params, kPeftPrefix);
+  check_parts(moments, params, "exp_avg.");
+  check_parts(moments, params, "exp_avg_sq.");
   CheckpointState state{.trainer_state = read_json(checkpoint / kTrainerStateFile),
                         .scheduler = read_json(checkpoint / kSchedulerFile),
                         .rng_state = read_json(checkpoint / kRngFile),
                         .scaler = std::nullopt,
                         .identity = extra.at("identity", what)};
   if (fs::exists(checkpoint / kScalerFile)) state.scaler = read_json(checkpoint / kScalerFile);
-  onto_device(stream_, params.values(), values);
-  onto_device(stream_, optimizer.first_moments(), m);
-  onto_device(stream_, optimizer.second_moments(), v);
+  restore_parts(stream_, weights, params, kPeftPrefix, params.values());
+  restore_parts(stream_, moments, params, "exp_avg.", optimizer.first_moments());
+  restore_parts(stream_, moments, params, "exp_avg_sq.", optimizer.second_moments());
   return state;
 }
 
 void CheckpointStore::restore_adapter(const fs::path& checkpoint, ParamSet& params) const {
   if (const auto problem = verify_folder(checkpoint))
     throw wrong_checkpoint(checkpoint, cat("the checkpoint is damaged: ", *problem));
-  onto_device(stream_, params.values(),
-              read_parts(open_adapter_weights(checkpoint), params, kPeftPrefix));
+  const SafetensorsFile weights = open_adapter_weights(checkpoint);
+  check_parts(weights, params, kPeftPrefix);
+  read_whole_parts(stream_, weights, params, kPeftPrefix, params.values());
 }
 
-std::int64_t CheckpointStore::set_aside_earlier_run() const {
+SetAside CheckpointStore::set_aside_earlier_run() const {
   std::error_code error;
   fs::remove(output_dir_ / kTrainerStateFile, error);
   const std::vector<std::int64_t> steps = checkpoint_steps(output_dir_);
-  if (steps.empty()) return 0;
-  const fs::path place = output_dir_ / "previous_run";
-  remove_folder_atomically(place);
-  fs::create_directories(place, error);
+  if (steps.empty()) return {};
+  fs::path place = output_dir_ / "previous_run";
+  for (int number = 2; fs::exists(fs::symlink_status(place, error)); ++number)
+    place = output_dir_ / cat("previous_run-", number);
+  fs::create_directory(place, error);
   for (const std::int64_t step : steps) {
     fs::rename(path_of(step), place / cat(kPrefix, step), error);
     if (error)
       throw DeviceError(cat(path_of(step).string(), ": could not be moved into ", place.string(),
                             ": ", error.message()));
   }
-  return std::int64_t(steps.size());
+  return {std::int64_t(steps.size()), place};
 }
 
 void CheckpointStore::export_adapter(const ParamSet& params) const {
-  const std::vector<float> values = on_host(stream_, params.values());
+  const OnHost values(stream_, params.values());
   SafetensorsWriter weights;
-  add_parts(weights, params, kPeftPrefix, values);
+  add_parts(weights, params, kPeftPrefix, values.elements());
   write_safetensors(output_dir_ / kAdapterWeightsFile, weights);
   write_file_atomically(output_dir_ / kAdapterConfigFile, adapter_config_json(adapter_.config));
   write_file_atomically(output_dir_ / "README.md", adapter_model_card(adapter_.config));

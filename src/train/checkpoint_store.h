@@ -35,6 +35,12 @@ struct CheckpointState {
   Json identity;               ///< the run it belongs to, kept in the manifest
 };
 
+/// Checkpoints that were moved out of the way.
+struct SetAside {
+  std::int64_t count = 0;
+  std::filesystem::path place;
+};
+
 struct FoundCheckpoint {
   std::int64_t step = 0;
   std::filesystem::path path;
@@ -51,7 +57,11 @@ class CheckpointStore {
                   AdapterFiles adapter);
   const std::filesystem::path& output_dir() const { return output_dir_; }
   std::filesystem::path path_of(std::int64_t step) const;
-  /// Writes checkpoint-<step>, replacing one of that name. DeviceError: then nothing of it is left.
+  /// UserError (out_of_resources) unless the disk has room for the checkpoints that rotation leaves
+  /// (two, if it leaves all) and the one being written. `resumed`: those there are in place already.
+  void check_space(const ParamSet& params, bool resumed) const;
+  /// Writes checkpoint-<step>. One of that name stays until the new one takes its place.
+  /// DeviceError: then nothing of the new one is left.
   void save(std::int64_t step, const AdamW& optimizer, const CheckpointState& state);
   /// Deletes the oldest checkpoints beyond the limit, never the newest, and never `best`.
   void rotate(std::optional<std::int64_t> best);
@@ -64,9 +74,9 @@ class CheckpointStore {
                           AdamW& optimizer) const;
   /// The adapter's values alone.
   void restore_adapter(const std::filesystem::path& checkpoint, ParamSet& params) const;
-  /// Moves every checkpoint into previous_run/, in place of what is there, and removes the
-  /// trainer_state.json that says a run is done. Gives the number of checkpoints moved.
-  std::int64_t set_aside_earlier_run() const;
+  /// Moves every checkpoint into previous_run/, or previous_run-2/ and so on if that exists, and
+  /// removes the trainer_state.json that says a run is done. DeviceError.
+  SetAside set_aside_earlier_run() const;
   /// Writes the adapter and its companions into output_dir, each file in one step, weights first.
   void export_adapter(const ParamSet& params) const;
 

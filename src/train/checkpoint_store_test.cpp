@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "train/toy_run_test.h"
 
 namespace elenchus {
@@ -115,6 +117,36 @@ TEST(CheckpointStore, RefusesTensorsOfAnotherShape) {
     FAIL() << "no UserError";
   } catch (const UserError& error) {
     EXPECT_EQ(error.exit_code, ExitCode::wrong_checkpoint);
+  }
+}
+
+TEST(CheckpointStore, AnEarlierCheckpointOfTheNameSurvivesAFailedSave) {
+  Fixture f;
+  CheckpointStore store = f.store(std::nullopt);
+  store.save(1, f.optimizer, f.state());
+  CheckpointStore failing(*f.stream, f.folder.path(), std::nullopt,
+                          {.config = {}, .files = {{"README.md", "taken"}}});
+  EXPECT_THROW(failing.save(1, f.optimizer, f.state()), DeviceError);
+  EXPECT_EQ(store.newest_valid([](const std::string&) {})->step, 1);
+  f.model.params().values().values<float>()[0] = 7;
+  store.save(1, f.optimizer, f.state());
+  f.model.params().values().values<float>()[0] = 0;
+  store.restore(f.folder.path() / "checkpoint-1", f.identity, f.optimizer);
+  EXPECT_EQ(f.model.params().values().values<float>()[0], 7);
+  EXPECT_EQ(std::distance(fs::directory_iterator(f.folder.path()), {}), 1);
+}
+
+TEST(CheckpointStore, RefusesADiskThatIsTooSmall) {
+  Fixture f;
+  f.store(std::nullopt).check_space(f.model.params(), false);
+  const CheckpointStore large(*f.stream, f.folder.path(), std::numeric_limits<int>::max(),
+                              {.config = {}, .files = {{"large", std::string(1 << 20, 'x')}}});
+  try {
+    large.check_space(f.model.params(), false);
+    FAIL() << "no UserError";
+  } catch (const UserError& error) {
+    EXPECT_EQ(error.exit_code, ExitCode::out_of_resources);
+    EXPECT_NE(std::string(error.what()).find(f.folder.path().string()), std::string::npos);
   }
 }
 

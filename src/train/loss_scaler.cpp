@@ -17,18 +17,15 @@ void LossScaler::update(bool overflowed) {
   if (overflowed) {
     scale_ = std::max(1.0, scale_ * 0.5);
     good_steps_ = 0;
-    ++skipped_in_a_row_;
     return;
   }
-  skipped_in_a_row_ = 0;
   if (++good_steps_ < kGrowthInterval) return;
   scale_ = std::min(kGreatestScale, scale_ * 2);
   good_steps_ = 0;
 }
 
 Json LossScaler::state() const {
-  return Json::Object{
-      {"scale", scale_}, {"good_steps", good_steps_}, {"skipped_in_a_row", skipped_in_a_row_}};
+  return Json::Object{{"scale", scale_}, {"good_steps", good_steps_}};
 }
 
 void LossScaler::restore(const Json& state) {
@@ -38,7 +35,6 @@ void LossScaler::restore(const Json& state) {
     throw InputError(cat(kWhat, ": scale is ", scale, "; expected at least 1"));
   scale_ = scale;
   good_steps_ = state.at("good_steps", kWhat).as_integer(kWhat);
-  skipped_in_a_row_ = state.at("skipped_in_a_row", kWhat).as_integer(kWhat);
 }
 
 }  // namespace elenchus

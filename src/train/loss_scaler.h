@@ -12,8 +12,7 @@ class LossScaler {
   double scale() const { return scale_; }
   /// To be called once for each attempted step.
   void update(bool overflowed);
-  std::int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
-  /// scale, good_steps and skipped_in_a_row, as scaler.json holds them.
+  /// scale and good_steps, as scaler.json holds them.
   Json state() const;
   /// InputError if a key is missing or out of range.
   void restore(const Json& state);
@@ -21,7 +20,6 @@ class LossScaler {
  private:
   double scale_ = 65536;
   std::int64_t good_steps_ = 0;
-  std::int64_t skipped_in_a_row_ = 0;
 };
 
 }  // namespace elenchus

@@ -210,15 +210,34 @@ TEST(Resume, StartsFromTheBeginningWhereThereIsNoCheckpoint) {
 
 TEST(Resume, ANewRunMovesAnEarlierOnesCheckpointsAside) {
   TemporaryFolder folder;
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < 3; ++i) {
     ToyRun run(folder.path());
     run.config.save_strategy = Strategy::steps;
     run.config.save_steps = 3;
     run.make().run();
-    EXPECT_EQ(run.log.said("previous_run"), i == 1);
+    EXPECT_EQ(run.log.said("previous_run"), i >= 1);
+    EXPECT_EQ(run.log.said("previous_run-2"), i == 2);
   }
-  EXPECT_EQ(checkpoint_steps(folder.path()), (std::vector<std::int64_t>{3, 6}));
-  EXPECT_EQ(checkpoint_steps(folder.path() / "previous_run"), (std::vector<std::int64_t>{3, 6}));
+  for (const char* place : {".", "previous_run", "previous_run-2"})
+    EXPECT_EQ(checkpoint_steps(folder.path() / place), (std::vector<std::int64_t>{3, 6})) << place;
+}
+
+TEST(Resume, LogsNoRowOfAStepThatAnEarlierProcessDid) {
+  TemporaryFolder folder;
+  for (const bool resumed : {false, true}) {
+    ToyRun run(folder.path());
+    run.config.save_strategy = Strategy::steps;
+    run.config.save_steps = 3;
+    run.config.logging_steps = resumed ? 1 : 100;
+    run.make();
+    if (resumed) run.trainer->resume_from(folder.path() / "checkpoint-3");
+    run.trainer->run();
+    if (!resumed) continue;
+    std::vector<std::int64_t> logged;
+    for (const Json& row : run.trainer->state().log_history)
+      if (row.find("grad_norm")) logged.push_back(row.at("step", "row").as_integer("step"));
+    EXPECT_EQ(logged, (std::vector<std::int64_t>{4, 5, 6}));
+  }
 }
 
 TEST(Resume, KeepsTheLossScale) {

@@ -77,8 +77,11 @@ double least_share(const Recipe& recipe) {
     throw UserError(cat("training.lr_scheduler_kwargs: ", recipe.name,
                         " needs one of min_lr and min_lr_rate, found ",
                         recipe.has("min_lr") ? "both" : "neither"));
-  return recipe.has("min_lr") ? recipe.argument("min_lr", 0) / recipe.peak
-                              : recipe.argument("min_lr_rate", 0);
+  if (!recipe.has("min_lr")) return recipe.argument("min_lr_rate", 0);
+  if (!(recipe.peak > 0))
+    throw UserError(cat("training.learning_rate: found ", recipe.peak, "; ", recipe.name,
+                        " with min_lr needs one above 0"));
+  return recipe.argument("min_lr", 0) / recipe.peak;
 }
 
 Factor cosine_with_min_lr(const Recipe& recipe) {

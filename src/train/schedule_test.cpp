@@ -134,6 +134,16 @@ TEST(Schedule, RefusesWhatItDoesNotKnow) {
   EXPECT_THROW(Schedule(config_of("warmup_stable_decay", {}, 0), 10), UserError);
 }
 
+TEST(Schedule, RefusesALeastRateOfNoRate) {
+  for (const char* name : {"cosine_with_min_lr", "cosine_warmup_with_min_lr"}) {
+    TrainingConfig config = config_of(name, {{"min_lr", 1e-6}}, 0);
+    config.learning_rate = 0;
+    EXPECT_THROW(Schedule(config, 10), UserError);
+    config.lr_scheduler_kwargs = {{"min_lr_rate", 0.1}};
+    EXPECT_EQ(Schedule(config, 10).lr(5), 0);
+  }
+}
+
 TEST(Schedule, SaysThatOneCycleRestartsNothing) {
   const Schedule one(config_of("cosine_with_restarts", {{"num_cycles", 1}}, 3), 12);
   ASSERT_TRUE(one.warning());

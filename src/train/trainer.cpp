@@ -86,13 +86,9 @@ RunResult Trainer::run() {
     const std::optional<StepReport> report = step();
     if (!report) return interrupted();
     for (const auto& callback : parts_.callbacks) callback->on_step(*report);
-    if (numbers_are_hopeless()) {
-      tell(MessageLevel::warning,
-           cat("stopping at step ", state_.step,
-               ": too many steps in a row were not finite. The last checkpoint is from before. Try "
-               "a lower learning_rate, or bf16 in place of fp16."));
-      return {RunEnd::bad_numbers, int(ExitCode::bad_numbers), state_.step};
-    }
+    if (numbers_are_hopeless())
+      return bad_numbers(
+          cat("stopping at step ", state_.step, ": too many steps in a row were not finite"));
     more = after_step();
   }
   return evaluation_pending_ || !(last_step() || best_.out_of_patience()) ? interrupted()
@@ -100,20 +96,16 @@ RunResult Trainer::run() {
 }
 
 void Trainer::begin() {
+  parts_.checkpoints.check_space(optimizer_.params(), resumed_);
   if (!resumed_)
-    if (const std::int64_t moved = parts_.checkpoints.set_aside_earlier_run())
-      tell(MessageLevel::warning, cat("starting from the beginning: ", moved,
+    if (const SetAside moved = parts_.checkpoints.set_aside_earlier_run(); moved.count > 0)
+      tell(MessageLevel::warning, cat("starting from the beginning: ", moved.count,
                                       " checkpoints of an earlier run were moved into ",
-                                      (parts_.checkpoints.output_dir() / "previous_run").string(),
-                                      " (--resume continues a run)"));
+                                      moved.place.string(), " (--resume continues a run)"));
   if (const std::string text = describe_optimizer(config_.optim); !text.empty())
     tell(MessageLevel::info, text);
   tell(MessageLevel::info, cat("schedule: ", schedule_.describe()));
   if (const auto text = schedule_.warning()) tell(MessageLevel::warning, *text);
-  for (const std::string& target : config_.report_to)
-    if (target != "none")
-      tell(MessageLevel::warning, cat("training.report_to: ", printable(target),
-                                      " is not supported; see trainer_log.jsonl"));
   began_seconds_ = now_seconds();
   elapsed_before_ = state_.elapsed_seconds;
   steps_before_ = state_.step;
@@ -135,13 +127,19 @@ void Trainer::begin() {
 /// One optimizer step. Empty: a signal asked to stop before it was whole, and nothing has changed.
 std::optional<StepReport> Trainer::step() {
   const double began = now_seconds();
+  const double rate = schedule_.lr(state_.updates);
+  if (!std::isfinite(rate))
+    throw UserError(cat("step ", state_.step + 1, ": the learning rate is ", rate,
+                        ", expected a finite number; check training.learning_rate and "
+                        "training.lr_scheduler_kwargs. ",
+                        last_checkpoint()),
+                    ExitCode::bad_numbers);
   StepSums sums;
   parts_.stream.zero(optimizer_.params().grads());
   if (!accumulate(plan_.group(state_.step + 1), sums)) return std::nullopt;
   const double tokens = sums.loss.tokens > 0 ? sums.loss.tokens : 1;
   const double loss = sums.loss.nats / tokens;
   const double scale = parts_.scale_loss ? scaler_.scale() : 1;
-  const double rate = schedule_.lr(state_.updates);
   UpdateResult update{.grad_norm = std::nan(""), .applied = false};
   if (std::isfinite(loss))
     update = optimizer_.clip_and_step({.gradient_scale = 1 / (tokens * scale),

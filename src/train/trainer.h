@@ -42,7 +42,7 @@ enum class RunEnd {
   finished,       ///< all steps done, or early stopping; the adapter is in the output folder
   interrupted,    ///< a signal asked to stop; a checkpoint was saved
   nothing_to_do,  ///< an earlier run has finished this one; nothing was touched
-  bad_numbers,    ///< too many steps in a row were not finite
+  bad_numbers,    ///< too many steps in a row were not finite, or the result is not
 };
 
 struct RunResult {
@@ -65,6 +65,8 @@ class Trainer {
   /// Trains to the end, evaluating, logging and saving on the way, and exports the adapter. A run
   /// that was not resumed moves an earlier run's checkpoints out of the way. DeviceError: the
   /// machine failed, or three saves in a row did.
+  /// UserError: too little disk space (out_of_resources), or a learning rate that is not finite
+  /// (bad_numbers).
   RunResult run();
 
   const StepPlan& plan() const { return plan_; }
@@ -89,6 +91,8 @@ class Trainer {
   void save();
   RunResult finish();
   RunResult interrupted();
+  RunResult bad_numbers(const std::string& what);
+  std::string last_checkpoint() const;
   void write_results(const Json& summary);
   Json summary_row() const;
   bool due(Strategy strategy, std::int64_t interval, double delay) const;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 
 #include "base/file.h"
 #include "ops/grad_norm/grad_norm.h"
@@ -26,6 +27,12 @@ Json without_step(const Json& row) {
   for (const auto& [key, value] : row.as_object("log_history"))
     if (key != "step") out.set(key, value);
   return out;
+}
+
+bool all_finite(Stream& stream, std::initializer_list<Tensor> tensors) {
+  return std::ranges::all_of(tensors, [&](const Tensor& tensor) {
+    return std::isfinite(ops::sum_of_squares(stream, tensor));
+  });
 }
 
 }  // namespace
@@ -58,6 +65,8 @@ bool Trainer::after_step() {
 
 void Trainer::log_if_due() {
   if (state_.last_logged_step == state_.step) return;
+  // A resumed run with another interval: what its last step was like is not known any more.
+  if (state_.step == steps_before_) return;
   const bool first = state_.step == 1 && config_.logging_first_step;
   const bool regular = config_.logging_strategy == Strategy::steps
                            ? state_.step % logging_steps_ == 0
@@ -111,11 +120,10 @@ bool Trainer::evaluate(bool& improved) {
 
 void Trainer::save() {
   if (saved_step_ == state_.step) return;
-  for (const Tensor& tensor :
-       {optimizer_.params().values(), optimizer_.first_moments(), optimizer_.second_moments()})
-    if (!std::isfinite(ops::sum_of_squares(parts_.stream, tensor)))
-      return tell(MessageLevel::warning, cat("checkpoint of step ", state_.step,
-                                             " left out: the trained numbers are not finite"));
+  if (!all_finite(parts_.stream, {optimizer_.params().values(), optimizer_.first_moments(),
+                                  optimizer_.second_moments()}))
+    return tell(MessageLevel::warning, cat("checkpoint of step ", state_.step,
+                                           " left out: the trained numbers are not finite"));
   const double began = elapsed_seconds();
   state_.elapsed_seconds = began;
   try {
@@ -151,6 +159,20 @@ RunResult Trainer::interrupted() {
   return {RunEnd::interrupted, 128 + signal, state_.step};
 }
 
+/// The end of a run that has nothing fit to export.
+RunResult Trainer::bad_numbers(const std::string& what) {
+  tell(MessageLevel::warning,
+       cat(what, ". ", last_checkpoint(), " Try a lower learning_rate, or bf16 in place of fp16."));
+  return {RunEnd::bad_numbers, int(ExitCode::bad_numbers), state_.step};
+}
+
+/// Where to go on from, as a sentence.
+std::string Trainer::last_checkpoint() const {
+  const auto found = parts_.checkpoints.newest_valid([](const std::string&) {});
+  return found ? cat("The last good checkpoint is ", found->path.string(), ".")
+               : std::string("There is no checkpoint to go back to.");
+}
+
 Json Trainer::summary_row() const {
   const double seconds = std::max(elapsed_seconds(), 1e-9);
   const double steps = double(std::max<std::int64_t>(1, state_.total_loss_steps));
@@ -176,6 +198,8 @@ RunResult Trainer::finish() {
            cat("the best adapter cannot be loaded, the result is the last one: ", error.what()));
     }
   }
+  if (!all_finite(parts_.stream, {optimizer_.params().values()}))
+    return bad_numbers("the adapter is not exported: its numbers are not finite");
   state_.log_history.push_back(summary);
   write_results(summary);
   EndReport report{.progress = progress(),

@@ -109,6 +109,40 @@ TEST(Trainer, ThreeBadStepsInARowEndTheRunWithoutSavingThem) {
   EXPECT_FALSE(fs::exists(folder.path() / "adapter_model.safetensors"));
 }
 
+TEST(Trainer, ExportsNothingThatIsNotFinite) {
+  TemporaryFolder folder;
+  ToyRun run(folder.path());
+  run.config.save_strategy = Strategy::steps;
+  run.config.save_steps = 4;
+  run.log.after_step = [&](std::int64_t step) {
+    if (step == 6) run.model.params().values().values<float>()[0] = NAN;
+  };
+  const RunResult result = run.make().run();
+  EXPECT_EQ(result.end, RunEnd::bad_numbers);
+  EXPECT_EQ(result.exit_code, 5);
+  EXPECT_TRUE(run.log.said((folder.path() / "checkpoint-4").string()));
+  for (const char* file : {"adapter_model.safetensors", "trainer_state.json", "all_results.json"})
+    EXPECT_FALSE(fs::exists(folder.path() / file)) << file;
+}
+
+TEST(Trainer, ALearningRateThatIsNotFiniteIsAnErrorBeforeTheUpdate) {
+  TemporaryFolder folder;
+  ToyRun run(folder.path());
+  run.config.lr_scheduler_type = "cosine_warmup_with_min_lr";
+  run.config.lr_scheduler_kwargs = {{"min_lr_rate", 0}, {"warmup_lr_rate", 1e308}};
+  run.config.learning_rate = 1e10;
+  run.config.warmup_steps = 3;
+  const std::vector<float> before = run.values();
+  run.make();
+  try {
+    run.trainer->run();
+    FAIL() << "no UserError";
+  } catch (const UserError& error) {
+    EXPECT_EQ(error.exit_code, ExitCode::bad_numbers);
+  }
+  EXPECT_EQ(run.values(), before);
+}
+
 TEST(Trainer, LossScaleIsHalvedAndTheGradientUnscaled) {
   TemporaryFolder one, two;
   ToyRun scaled(one.path()), plain(two.path());

@@ -116,7 +116,6 @@ TEST(LossScaler, HalvesOnOverflowAndDoublesAfterTwoThousandGoodSteps) {
   EXPECT_EQ(resumed.scale(), 65536);
   for (int i = 0; i < 40; ++i) resumed.update(true);
   EXPECT_EQ(resumed.scale(), 1);
-  EXPECT_EQ(resumed.skipped_in_a_row(), 40);
   EXPECT_THROW(resumed.restore(Json::Object{{"scale", 0}}), InputError);
 }
 
