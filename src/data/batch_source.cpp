@@ -112,7 +112,7 @@ void RowBatchSource::measure() {
 
 BatchExtents RowBatchSource::largest(std::int64_t epochs) const {
   constexpr std::int64_t kMostRows = 4'000'000;
-  if (rows() * epochs > kMostRows)
+  if (epochs > kMostRows / rows())
     return {max_tokens_, max_targets_,
             rules_.packing ? std::min(rows(), max_tokens_) : rules_.batch_size};
   BatchExtents most;

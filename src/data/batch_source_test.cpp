@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "data/packer.h"
@@ -115,6 +116,16 @@ TEST(RowBatchSource, HasAFingerprintOfAllThatDecidesBatches) {
   EXPECT_NE(RowBatchSource(rows, {.seed = 1}).fingerprint(), before);
   rows[0].trained[1] = 0;
   EXPECT_NE(RowBatchSource(rows, {}).fingerprint(), before);
+}
+
+TEST(RowBatchSource, BoundsTheLargestBatchOfAnyNumberOfEpochs) {
+  const auto rows = rows_of_lengths({5, 9, 2});
+  const RowBatchSource source(rows, {.batch_size = 2});
+  for (const std::int64_t epochs :
+       {std::int64_t{1} << 40, std::numeric_limits<std::int64_t>::max()}) {
+    EXPECT_EQ(source.largest(epochs).tokens, source.max_tokens());
+    EXPECT_EQ(source.largest(epochs).sequences, 2);
+  }
 }
 
 TEST(RowBatchSource, ServesFewerRowsThanABatch) {

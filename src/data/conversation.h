@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "text/chat_template.h"
+#include "text/tokenizer.h"
 
 namespace elenchus {
 
@@ -22,6 +23,9 @@ struct Conversation {
   std::size_t first_trained = 0;  ///< assistant turns before this one are context, never trained on
   std::string prompt;             ///< plain text that comes before `text` and is not trained on
   std::string text;               ///< plain text, trained on to its end
+  /// Of `text`, what data.text_template writes itself: sorted, disjoint. Special tokens count only
+  /// there, all else is content.
+  std::vector<TextRange> from_template;
   RowPlace place;
   bool plain() const { return messages.empty(); }
 };

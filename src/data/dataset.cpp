@@ -100,7 +100,10 @@ bool Loader::fit(TokenizedRow& row, const Conversation& conversation, RowCounts&
   // Nothing comes before the first token, so it cannot be predicted.
   if (!row.trained.empty()) row.trained.front() = 0;
   if (row.trained_count() > 0) return true;
-  if (length > config_.max_length) --counts.truncated;
+  if (length > config_.max_length) {
+    --counts.truncated;
+    ++counts.cut_off;
+  }
   ++counts.nothing_to_train;
   return false;
 }
@@ -159,6 +162,45 @@ std::string part_text(std::string_view name, const RowCounts& counts, const Data
   return out;
 }
 
+constexpr double kMostTooLong = 0.5;
+constexpr double kMostWithoutTraining = 0.05;
+
+/// InputError: so many rows were left out that the settings are wrong, not the rows.
+void check_left_out(std::string_view part, const RowCounts& counts, const DataConfig& config) {
+  const std::int64_t rows = counts.kept + counts.too_long + counts.nothing_to_train;
+  if (double(counts.too_long) > kMostTooLong * double(rows))
+    throw InputError(cat(part, ": ", counts.too_long, " of ", rows,
+                         " rows are longer than data.max_length ", config.max_length,
+                         " and would be dropped, expected at most half of them; the longest has ",
+                         counts.longest, " tokens; set data.max_length to ", counts.longest,
+                         " to keep all, or data.truncation: truncate"));
+  if (double(counts.nothing_to_train) <= kMostWithoutTraining * double(rows)) return;
+  const std::string why =
+      counts.cut_off == 0
+          ? std::string("; give these rows an answer, or take them out")
+          : cat("; truncation to data.max_length ", config.max_length, " cut off all of it in ",
+                counts.cut_off, " of them; raise data.max_length (the longest row has ",
+                counts.longest, " tokens)");
+  throw InputError(cat(part, ": ", counts.nothing_to_train, " of ", rows,
+                       " rows have no token to train on, expected at most ",
+                       100 * kMostWithoutTraining, " %", why));
+}
+
+void check_left_out(const Dataset& data, const DataConfig& config) {
+  if (!config.eval_file.empty()) {
+    check_left_out("data.train_file", data.train_counts, config);
+    check_left_out("data.eval_file", data.eval_counts, config);
+    return;
+  }
+  RowCounts all = data.train_counts;
+  all.kept += data.eval_counts.kept;
+  all.too_long += data.eval_counts.too_long;
+  all.nothing_to_train += data.eval_counts.nothing_to_train;
+  all.cut_off += data.eval_counts.cut_off;
+  all.longest = std::max(all.longest, data.eval_counts.longest);
+  check_left_out("data.train_file", all, config);
+}
+
 void check_config(const DataConfig& config) {
   if (config.train_file.empty())
     throw UserError("data.train_file: missing, expected a file of rows or a list of files");
@@ -187,6 +229,7 @@ Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std:
   if (config.max_eval_samples) limit = *config.max_eval_samples;
   data.eval = loader.render_rows(eval, limit, data.eval_counts, &data.eval_conversations);
   loader.check_bad();
+  check_left_out(data, config);
   if (data.train.empty())
     throw InputError(cat(printable(config.train_file.front(), 512),
                          ": no row is left to train on\n", describe(data, config)));

@@ -19,6 +19,7 @@ struct RowCounts {
   std::int64_t too_long = 0;                    ///< dropped: longer than max_length
   std::int64_t truncated = 0;                   ///< cut to max_length and kept
   std::int64_t nothing_to_train = 0;            ///< dropped: no trained token was left
+  std::int64_t cut_off = 0;                     ///< those of nothing_to_train that truncation cut
   std::int64_t tokens = 0, trained_tokens = 0;  ///< of the rows kept
   std::int64_t longest = 0;  ///< tokens of the longest row, dropped ones included
 };
@@ -50,7 +51,8 @@ struct Dataset {
 /// Reads and renders everything that `config` names. `seed` decides the split unless data_seed is
 /// given. UserError: no train_file, an unknown format. InputError: a file that cannot be read, bad
 /// rows (all of them are counted, the first named), rows longer than max_length with truncation:
-/// error, or no row to train on.
+/// error, more than half of a part's rows dropped as longer, more than 5 % of them without a token
+/// to train on, or no row to train on. (Parts that are split from the same files count as one.)
 Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std::uint64_t seed);
 
 /// One paragraph for the log: rows kept, dropped, cut and skipped, and why.

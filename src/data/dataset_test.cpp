@@ -117,13 +117,35 @@ TEST_F(DatasetTest, DropsTruncatesOrRefusesLongRows) {
   EXPECT_NE(failure().find("row 2 (line 2): has 11 tokens"), std::string::npos) << failure();
 }
 
-TEST_F(DatasetTest, CountsRowsThatTruncationLeavesNothingOf) {
-  config_.train_file = {write("a.jsonl", row_of("x") + row_of("y"))};
-  config_.truncation = Truncation::truncate;
-  config_.max_length = 4;  // user, its end, the assistant's letter: no answer
+TEST_F(DatasetTest, StopsWhereMostRowsAreTooLong) {
+  config_.train_file = {write("a.jsonl", row_of("x") + row_of("123456") + row_of("1234567"))};
+  config_.max_length = 6;
   const std::string text = failure();
-  EXPECT_NE(text.find("no row is left to train on"), std::string::npos) << text;
-  EXPECT_NE(text.find("dropped 2 rows without a token to train on"), std::string::npos) << text;
+  EXPECT_NE(text.find("2 of 3 rows are longer than data.max_length 6"), std::string::npos) << text;
+  EXPECT_NE(text.find("set data.max_length to 12"), std::string::npos) << text;
+}
+
+TEST_F(DatasetTest, StopsWhereTruncationLeavesNothingOfManyRows) {
+  // The question is cut before the answer.
+  const std::string cut = R"({"messages":[{"role":"user","content":")" + std::string(30, 'q') +
+                          R"("},{"role":"model","content":"y"}]})" + "\n";
+  std::string rows = cut;
+  for (int i = 0; i < 19; ++i) rows += row_of("x");
+  config_.truncation = Truncation::truncate;
+  config_.max_length = 20;
+  config_.train_file = {write("a.jsonl", rows)};
+  const Dataset data = load();  // exactly 5 %
+  EXPECT_EQ(data.train.size(), 19u);
+  EXPECT_NE(describe(data, config_).find("dropped 1 rows without a token to train on"),
+            std::string::npos);
+  config_.train_file = {write("a.jsonl", rows + cut)};
+  config_.train_fraction = 0.8;  // rows of both parts count together
+  const std::string text = failure();
+  EXPECT_NE(text.find("2 of 21 rows have no token to train on, expected at most 5 %"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("raise data.max_length (the longest row has 35 tokens)"), std::string::npos)
+      << text;
 }
 
 TEST_F(DatasetTest, NamesEveryBadRowWithItsLine) {

@@ -54,6 +54,22 @@ void mark_tokens(TokenizedRow& row, const Encoding& encoding, std::size_t text_b
   }
 }
 
+/// Of a plain text behind its prompt, all that came from the row.
+std::vector<TextRange> content_ranges(const Conversation& conversation) {
+  const std::size_t shift = conversation.prompt.size();
+  std::vector<TextRange> out;
+  std::size_t begin = 0;
+  const auto add_until = [&](std::size_t end) {
+    if (begin < end) out.push_back({begin, end});
+  };
+  for (const TextRange range : conversation.from_template) {
+    add_until(shift + range.begin);
+    begin = shift + range.end;
+  }
+  add_until(shift + conversation.text.size());
+  return out;
+}
+
 /// The system message at the head of the user's first, with an empty line between.
 std::vector<Message> with_merged_system(std::span<const Message> messages) {
   std::vector<Message> out(messages.begin() + 1, messages.end());
@@ -83,9 +99,9 @@ TokenizedRow RowRenderer::render(const Conversation& conversation) const {
   }
 }
 
-// Special tokens that a plain text holds are meant: such files are often rendered chats.
-Encoding RowRenderer::encode_plain(const std::string& text) const {
-  Encoding encoding = rules_.tokenizer.encode(text, {.add_special_tokens = true});
+Encoding RowRenderer::encode_plain(const std::string& text,
+                                   std::span<const TextRange> plain) const {
+  Encoding encoding = rules_.tokenizer.encode(text, {.add_special_tokens = true, .plain = plain});
   const auto& ids = encoding.ids;
   if (rules_.bos && ids.size() > 1 && ids[0] == *rules_.bos && ids[1] == *rules_.bos) {
     encoding.ids.erase(encoding.ids.begin());  // the text writes its own
@@ -96,7 +112,7 @@ Encoding RowRenderer::encode_plain(const std::string& text) const {
 
 TokenizedRow RowRenderer::render_plain(const Conversation& conversation) const {
   const std::string text = conversation.prompt + conversation.text;
-  Encoding encoding = encode_plain(text);
+  Encoding encoding = encode_plain(text, content_ranges(conversation));
   if (rules_.eos && (encoding.ids.empty() || encoding.ids.back() != *rules_.eos)) {
     encoding.ids.push_back(*rules_.eos);
     encoding.offsets.push_back(text.size());
@@ -272,7 +288,8 @@ ReplyTask RowRenderer::reply_task(const Conversation& conversation) const {
     task.reference = conversation.text;
     task.prompt.text = conversation.prompt;
     if (conversation.prompt.empty()) return task;
-    task.prompt.ids = encode_plain(conversation.prompt).ids;
+    const TextRange all = {0, conversation.prompt.size()};
+    task.prompt.ids = encode_plain(conversation.prompt, std::span(&all, 1)).ids;
     if (rules_.eos && !task.prompt.ids.empty() && task.prompt.ids.back() == *rules_.eos)
       task.prompt.ids.pop_back();
     return task;

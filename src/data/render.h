@@ -79,7 +79,7 @@ class RowRenderer {
                             const RenderedChat& chat) const;
   std::size_t end_by_tokens(std::size_t turn, std::size_t begin, const RenderedChat& chat) const;
   Encoding encode_chat(const RenderedChat& chat) const;
-  Encoding encode_plain(const std::string& text) const;
+  Encoding encode_plain(const std::string& text, std::span<const TextRange> plain) const;
   void check_turn_end(const TokenizedRow& row, const Encoding& encoding, TextRange turn) const;
   bool ends_turn(TokenId id) const;
 

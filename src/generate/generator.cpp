@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "models/device_batch.h"
 
@@ -17,6 +18,14 @@ void check_options(const GenerateOptions& options) {
   if (options.max_new_tokens < 1)
     throw UserError(cat("max_new_tokens: found ", options.max_new_tokens, ", expected at least 1"));
   expect(options.batch_size >= 1 && options.prefill_tokens >= 1, "batches hold something");
+}
+
+std::uint32_t sequence_number(const GenerateOptions& options, std::size_t prompt) {
+  const std::int64_t number =
+      options.sequence_numbers.empty() ? std::int64_t(prompt) : options.sequence_numbers[prompt];
+  expect(number >= 0 && number <= std::numeric_limits<std::uint32_t>::max(),
+         "prompts are numbered with 32 bits");
+  return std::uint32_t(number);
 }
 
 }  // namespace
@@ -91,10 +100,12 @@ std::vector<Reply> Generator::generate(std::span<const std::vector<TokenId>> pro
   check_options(options);
   check_prompts(prompts, options);
   expect(!on_text || prompts.size() == 1, "text is shown for a single prompt");
+  expect(options.sequence_numbers.empty() || options.sequence_numbers.size() == prompts.size(),
+         "every prompt has a number, or none has");
   std::vector<Live> all(prompts.size());
   for (std::size_t i = 0; i < all.size(); ++i) {
     all[i].prompt = prompts[i];
-    all[i].sequence = std::uint32_t(i);
+    all[i].sequence = sequence_number(options, i);
     all[i].done = prompts[i].empty();
   }
   const auto group = std::size_t(options.batch_size);
@@ -183,13 +194,15 @@ void Generator::forward(std::span<Live> group, KvCache& cache, const GenerateOpt
   const Tensor logits = model_.logits(batch.context, batch.tokens, batch.targets.rows);
   cache.advance(rows.counts);
   const auto vocabulary = std::size_t(logits.dim(1));
+  // Rows that pad the embeddings stand for no token.
+  const auto known = std::min(vocabulary, std::size_t(tokenizer_.vocabulary_size()));
   std::vector<float> host(rows.wanted.size() * vocabulary);
   stream_.copy(Tensor(host.data(), logits.shape(), DType::f32), logits);
   stream_.synchronize();
   for (std::size_t i = 0; i < rows.wanted_slots.size(); ++i) {
     Live& live = group[rows.wanted_slots[i]];
     const TokenId id =
-        sample(std::span<const float>(host).subspan(i * vocabulary, vocabulary), options.sampling,
+        sample(std::span<const float>(host).subspan(i * vocabulary, known), options.sampling,
                live.sequence, std::uint32_t(live.prompt.size() + live.reply.ids.size()));
     accept(live, id, cache, options);
   }

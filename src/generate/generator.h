@@ -23,6 +23,10 @@ struct GenerateOptions {
   std::int64_t max_positions = 0;      ///< longest sequence the model takes; 0: no limit is known
   std::int64_t batch_size = 8;         ///< sequences that run at once
   std::int64_t prefill_tokens = 1024;  ///< prompt tokens of one forward, at most
+  /// A number of each prompt, 0 to 2^32 - 1, that its random numbers depend on; empty: its place in
+  /// the call. A caller that spreads prompts over calls or ranks numbers them itself, so that no
+  /// two share their random numbers. What it refers to outlives the call.
+  std::span<const std::int64_t> sequence_numbers = {};
 };
 
 enum class FinishReason { stop, length, capacity, interrupted };
@@ -51,7 +55,8 @@ class Generator {
       : model_(model), stream_(stream), arena_(arena), tokenizer_(tokenizer) {}
   /// A reply to each prompt (ids), in order; an empty one to a prompt without ids. `on_text` is for
   /// a single prompt. UserError: options out of range. InputError: a prompt that fills
-  /// max_positions by itself, or an id outside the vocabulary.
+  /// max_positions by itself, or an id outside the vocabulary. A model may have more logits than
+  /// the tokenizer has tokens (padded embeddings): those are never chosen.
   std::vector<Reply> generate(std::span<const std::vector<TokenId>> prompts,
                               const GenerateOptions& options, const OnText& on_text = {});
   /// Sums over all calls so far.

@@ -133,6 +133,37 @@ TEST_F(GeneratorTest, ShowsTextAsItGrowsAndStopsWhenToldTo) {
   EXPECT_EQ(cut.ids.size(), 1u);
 }
 
+TEST_F(GeneratorTest, DrawsByTheNumberThatAPromptIsGiven) {
+  options_.stop_ids.clear();
+  options_.sampling.temperature = 10;
+  const std::vector<std::vector<TokenId>> same(2, ids("same"));
+  const std::vector<std::int64_t> numbers = {7, 1};
+  const std::vector<Reply> by_place = generator_.generate(same, options_);
+  options_.sequence_numbers = numbers;
+  const std::vector<Reply> by_number = generator_.generate(same, options_);
+  EXPECT_NE(by_place[0].ids, by_place[1].ids);
+  EXPECT_NE(by_number[0].ids, by_place[0].ids);
+  EXPECT_EQ(by_number[1].ids, by_place[1].ids);
+}
+
+TEST_F(GeneratorTest, NeverChoosesATokenThatTheTokenizerLacks) {
+  const ByteTokenizer shorter({});
+  Generator generator(model_, *stream_, arena_, shorter);
+  options_.stop_ids.clear();
+  options_.max_new_tokens = 100;
+  const std::vector<std::vector<TokenId>> prompts = {ids("abc"), ids("x")};
+  std::int64_t masked = 0;
+  for (const double temperature : {0.0, 1.0}) {
+    options_.sampling.temperature = temperature;
+    for (const Reply& reply : generator.generate(prompts, options_))
+      for (const TokenId id : reply.ids) {
+        ASSERT_LT(id, shorter.vocabulary_size());
+        masked += id == 0;  // the first of equal logits, where the model prefers kStop
+      }
+  }
+  EXPECT_GT(masked, 0);
+}
+
 TEST_F(GeneratorTest, RefusesWhatTheModelCannotTake) {
   const std::vector<std::vector<TokenId>> outside = {{kVocabulary}}, prompts = {ids("abc")};
   EXPECT_THROW(generator_.generate(outside, options_), InputError);

@@ -136,6 +136,7 @@ std::string BpeTokenizer::decode(std::span<const TokenId> ids, bool skip_special
   std::vector<std::string> tokens;
   tokens.reserve(ids.size());
   for (const TokenId id : ids) {
+    if (id >= vocabulary_size()) continue;
     const std::string_view token = token_of(id);
     if (!token.empty() && !(skip_special && is_special(id))) tokens.emplace_back(token);
   }
@@ -143,6 +144,7 @@ std::string BpeTokenizer::decode(std::span<const TokenId> ids, bool skip_special
 }
 
 std::string BpeTokenizer::piece_bytes(TokenId id) const {
+  if (id >= vocabulary_size()) return {};
   const std::string_view token = token_of(id);
   return is_special(id) ? std::string(token) : parts_.decoder.piece_bytes(token, classes_);
 }

@@ -61,8 +61,11 @@ TEST(TokenizerJson, ReadsASmallOne) {
   EXPECT_EQ(tokenizer->token_of(5), "");
   EXPECT_THROW(tokenizer->token_of(10), InputError);
   EXPECT_THROW(tokenizer->token_of(-1), InputError);
-  const TokenId outside[] = {3, 10};
-  EXPECT_THROW(tokenizer->decode(outside, false), InputError);
+  const TokenId padding[] = {3, 10, 1}, negative[] = {3, -1};
+  EXPECT_EQ(tokenizer->decode(padding, false),
+            tokenizer->decode(std::vector<TokenId>{3, 1}, false));
+  EXPECT_EQ(tokenizer->piece_bytes(10), "");
+  EXPECT_THROW(tokenizer->decode(negative, false), InputError);
   EXPECT_THROW(tokenizer->encode("a\xFF"), InputError);
 }
 

@@ -36,6 +36,9 @@ StepPlan make_step_plan(const TrainingConfig& config, std::int64_t batches_per_e
   plan.batches_per_epoch = batches_per_epoch;
   plan.accumulation = config.gradient_accumulation_steps;
   plan.steps_per_epoch = rounded_up(batches_per_epoch, plan.accumulation);
+  if (double(config.max_steps) > kMostSteps)
+    throw UserError(cat("training.max_steps: found ", config.max_steps, "; expected at most ",
+                        std::int64_t(kMostSteps)));
   if (config.max_steps > 0) {
     plan.total_steps = config.max_steps;
     plan.epochs = rounded_up(plan.total_steps, plan.steps_per_epoch);

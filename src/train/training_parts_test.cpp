@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "train/adamw.h"
 #include "train/early_stopping.h"
@@ -42,6 +43,9 @@ TEST(StepPlan, RefusesRunsWithoutSteps) {
   EXPECT_THROW(make_step_plan(config, 0), UserError);
   config.num_train_epochs = 0;
   EXPECT_THROW(make_step_plan(config, 5), UserError);
+  config.max_steps = std::numeric_limits<decltype(config.max_steps)>::max();
+  EXPECT_THROW(make_step_plan(config, 5), UserError);
+  config.max_steps = -1;
   config.gradient_accumulation_steps = 0;
   EXPECT_THROW(make_step_plan(config, 5), UserError);
 }
