@@ -33,7 +33,9 @@ std::vector<std::string> Replier::to(std::span<const std::vector<TokenId>> promp
 std::vector<std::string> Replier::to_eval_rows(std::span<const std::int64_t> rows) {
   std::vector<std::vector<TokenId>> prompts;
   for (const std::int64_t row : rows) prompts.push_back(run_.eval_prompts.at(std::size_t(row)));
-  return to(prompts, options());
+  GenerateOptions numbered = options();
+  numbered.sequence_numbers = rows;  // a row's random numbers do not depend on its batch
+  return to(prompts, numbered);
 }
 
 std::vector<std::string> Replier::to_samples() {
