@@ -45,5 +45,6 @@ int run(const std::vector<std::string>& words) {
 int main(int argc, char** argv) {
   // A reader that goes away shows as a failed write, so a run never dies of a closed log.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then an error of write()
   return elenchus::run(std::vector<std::string>(argv + (argc > 0), argv + argc));
 }

@@ -17,7 +17,7 @@ namespace elenchus {
 namespace {
 
 /// Longest conversation, in tokens, that memory is laid out for.
-constexpr std::int64_t kConversationTokens = 4096;
+constexpr std::int64_t kConversationTokens = 8192;
 
 SessionRequest session_request(const ChatOptions& options) {
   SessionRequest request{.model = options.model, .adapter = options.adapter};
@@ -62,7 +62,7 @@ class Talk {
     print("\n");
     if (replies[0].finish == FinishReason::capacity)
       elenchus::say("(the conversation has reached " + std::to_string(session_.max_positions) +
-                    " tokens, all that fits; /reset starts a new one)");
+                    " tokens, all that there is room for)");
     messages_.push_back({"assistant", replies[0].text});
   }
   /// Takes back the last thing said, when no reply to it came.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <fstream>
 #include <limits>
 
@@ -85,16 +86,40 @@ std::string DeviceChoice::name() const {
   return device.kind == Device::Kind::cpu ? "cpu" : cat("cuda:", device.index);
 }
 
-DeviceChoice choose_device(const std::string& wanted, int threads) {
+std::optional<std::size_t> memory_size(std::string_view text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || !std::isfinite(number) || number < 0) return {};
+  std::string_view unit = text.substr(std::size_t(end - text.data()));
+  while (unit.starts_with(' ')) unit.remove_prefix(1);
+  struct Unit {
+    std::string_view name;
+    double bytes;
+  };
+  constexpr Unit kUnits[] = {{"", 1},         {"B", 1},       {"KB", 1e3},     {"MB", 1e6},
+                             {"GB", 1e9},     {"TB", 1e12},   {"KiB", 0x1p10}, {"MiB", 0x1p20},
+                             {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+  for (const Unit& known : kUnits)
+    if (unit == known.name && number * known.bytes < 0x1p62)
+      return std::size_t(number * known.bytes);
+  return {};
+}
+
+DeviceChoice choose_device(const std::string& wanted, int threads,
+                           const std::map<std::string, std::string>& max_memory) {
   DeviceChoice choice{.device = parse_device(wanted),
                       .threads = ThreadPool(threads).threads(),
                       .available_bytes = 0};
-  if (choice.device.kind == Device::Kind::cpu) {
-    choice.available_bytes = available_host_memory();
+  const bool cpu = choice.device.kind == Device::Kind::cpu;
+  const auto cap = max_memory.find(cpu ? "cpu" : cat(choice.device.index));
+  const std::size_t most =
+      cap == max_memory.end() ? kUnlimited : memory_size(cap->second).value_or(kUnlimited);
+  if (cpu) {
+    choice.available_bytes = std::min(most, available_host_memory());
     return choice;
   }
   if constexpr (kCudaBuilt) {
-    choice.available_bytes = cuda_free_bytes(choice.device);
+    choice.available_bytes = std::min(most, cuda_free_bytes(choice.device));
     return choice;
   }
   throw UserError(

@@ -23,7 +23,8 @@ namespace {
 /// What the adapter folder and every checkpoint hold beside the tensors.
 AdapterFiles adapter_files(const RunSetup& run, const AdapterPlan& adapter) {
   AdapterFiles out;
-  out.config.base_model_name_or_path = run.recipe.model_as_written;
+  out.config.base_model_name_or_path =
+      run.recipe.model.model_name_or_path;  // made absolute: the adapter may be moved
   out.config.r = run.recipe.lora.r;
   out.config.lora_alpha = run.recipe.lora.lora_alpha;
   out.config.lora_dropout = run.recipe.lora.lora_dropout;
@@ -92,6 +93,16 @@ void check_start(const LoraConfig& lora) {
                   lora.lora_alpha, lora.use_rslora));
 }
 
+/// UserError if the output would be written among the model's own files.
+void check_output_folder(const RunSetup& run) {
+  std::error_code ignored;
+  if (std::filesystem::equivalent(run.recipe.training.output_dir,
+                                  run.recipe.model.model_name_or_path, ignored))
+    throw UserError(
+        cat("training.output_dir: ", run.recipe.training.output_dir,
+            " is the model's own folder, whose files would be overwritten; choose another"));
+}
+
 /// Operations of training on one token: forward and the gradient of the input, twice a weight each; the frozen weights have
 /// none. Attention is left out, as transformers does.
 double flops_per_token(const DecoderConfig& c) {
@@ -150,6 +161,7 @@ int finetune(const FinetuneOptions& options) {
   tell("Memory planned:\n" + memory_plan_text(memory));
 
   check_start(run.recipe.lora);
+  check_output_folder(run);
   const FolderLock lock(training.output_dir);
   remove_leftovers(training.output_dir);
   const std::unique_ptr<Stream> stream = Stream::open(run.where.device, run.recipe.model.threads);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/field_visitors.h"
 #include "base/file.h"
+#include "jobs/device_choice.h"
 
 namespace elenchus {
 namespace {
@@ -26,17 +27,6 @@ bool is_device(std::string_view text) {
 }
 
 /// "4GiB", "500 MB", "1e9".
-bool is_memory_size(std::string_view text) {
-  double number;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || !std::isfinite(number) || number < 0) return false;
-  std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  while (unit.starts_with(' ')) unit.remove_prefix(1);
-  constexpr std::string_view kUnits[] = {"",   "B",   "KB",  "MB",  "GB",
-                                         "TB", "KiB", "MiB", "GiB", "TiB"};
-  return std::ranges::find(kUnits, unit) != std::end(kUnits);
-}
-
 bool is_positive_number(std::string_view text) {
   double number;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -91,7 +81,7 @@ void Checker::model() const {
   for (const auto& [device, size] : model.max_memory) {
     const bool device_known =
         device == "cpu" || (device != "auto" && is_device(device)) || is_device("cuda:" + device);
-    require(device_known && is_memory_size(size), "model.max_memory",
+    require(device_known && memory_size(size), "model.max_memory",
             cat("devices and sizes such as {0: 4GiB, cpu: 24GiB}; found ", printable(device), ": ",
                 printable(size)));
   }

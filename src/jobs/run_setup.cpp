@@ -42,6 +42,16 @@ std::size_t longest(std::span<const std::vector<TokenId>> prompts) {
 
 namespace {
 
+/// UserError if modules are placed one by one, which is not in this build; better said than left undone.
+Recipe with_known_placement(Recipe recipe) {
+  if (recipe.model.device_map.starts_with('{'))
+    throw UserError(
+        "model.device_map: placing modules one by one is not in this build; set it to auto, and "
+        "model.device to the "
+        "device that the whole model goes to");
+  return recipe;
+}
+
 ComputeType trained_in(const TrainingConfig& training) {
   if (training.fp16) return ComputeType::float16;
   return training.bf16 ? ComputeType::bfloat16 : ComputeType::automatic;
@@ -50,8 +60,8 @@ ComputeType trained_in(const TrainingConfig& training) {
 }  // namespace
 
 RunSetup::RunSetup(Recipe from)
-    : recipe(std::move(from)),
-      where(choose_device(recipe.model.device, recipe.model.threads)),
+    : recipe(with_known_placement(std::move(from))),
+      where(choose_device(recipe.model.device, recipe.model.threads, recipe.model.max_memory)),
       files(open_model_files(recipe.model.model_name_or_path)),
       text(load_text(files, recipe.data.chat_template_path)),
       renderer(render_rules(text, recipe.data, kTemplateClock)),
