@@ -75,8 +75,10 @@ HWY_EXPORT(rotate_rows);
 
 void run(Stream& stream, const Rotation& r) {
   for_chunks(stream.pool(), r.x.dim(0), rows_per_task(2 * r.heads * r.cosine.dim(1)),
-             [&](auto first, auto last) { HWY_DYNAMIC_DISPATCH(rotate_rows)
-                                          (r, first, last); });
+             [&](auto first, auto last) {
+               HWY_DYNAMIC_DISPATCH(rotate_rows)
+               (r, first, last);
+             });
 }
 
 void check(const Rotation& r) {
