@@ -214,10 +214,12 @@ void bench_group(Bench& b, const std::string& name, std::int64_t in,
                [&] { ops::frozen_linear_forward(s, b.scratch(), y, x, parts, xa); });
   b.operations(name + " backward", product,
                [&] { ops::frozen_linear_backward(s, b.scratch(), dx, dy, parts, dxa, a); });
-  b.bytes(name + " x A^T", double(kTokens * in) * 2,
-          [&] { ops::matmul(s, xa, x, ops::Transpose::as_is, a, ops::Transpose::transposed); });
+  b.bytes(name + " x A^T", double(kTokens * in) * 2, [&] {
+    ops::matmul(s, b.scratch(), xa, x, ops::Transpose::as_is, a, ops::Transpose::transposed);
+  });
   b.bytes(name + " dA", double(kTokens * in) * 2, [&] {
-    ops::matmul(s, da, dxa, ops::Transpose::transposed, x, ops::Transpose::as_is, 1, 1);
+    ops::matmul(s, b.scratch(), da, dxa, ops::Transpose::transposed, x, ops::Transpose::as_is, 1,
+                1);
   });
   b.bytes(name + " dxa and dB", double(kTokens * out) * 4,
           [&] { ops::lora_b_backward(s, b.scratch(), dxa, db, dy, xa, parts); });

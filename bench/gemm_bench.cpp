@@ -167,7 +167,7 @@ class Bench {
     const Matrix a(*stream_, a_flip ? Shape{k, m} : Shape{m, k}),
         b(*stream_, b_flip ? Shape{n, k} : Shape{k, n}), c(*stream_, {m, n});
     report(name, m, 2.0 * double(m * n * k),
-           [&] { ops::matmul(*stream_, c.tensor(), a.tensor(), ta, b.tensor(), tb); });
+           [&] { ops::matmul(*stream_, scratch_, c.tensor(), a.tensor(), ta, b.tensor(), tb); });
   }
 
   /// Rows of x too few to use the multiply-add units: the weights read a second count.

@@ -128,7 +128,6 @@ DeviceChoice choose_device(const std::string& wanted, int threads,
 }
 
 DType choose_compute(Device device, std::initializer_list<ComputeType> wishes) {
-  if (device.kind == Device::Kind::cpu) return DType::f32;
   for (const ComputeType wish : wishes) switch (wish) {
       case ComputeType::automatic:
         break;
@@ -139,7 +138,7 @@ DType choose_compute(Device device, std::initializer_list<ComputeType> wishes) {
       case ComputeType::bfloat16:
         return DType::bf16;
     }
-  return DType::bf16;
+  return device.kind == Device::Kind::cpu ? DType::f32 : DType::bf16;
 }
 
 }  // namespace elenchus

@@ -27,8 +27,8 @@ std::optional<std::size_t> memory_size(std::string_view text);
 DeviceChoice choose_device(const std::string& wanted, int threads,
                            const std::map<std::string, std::string>& max_memory = {});
 
-/// The type of activations: what the first of `wishes` that is not auto says, else bfloat16. The
-/// CPU computes in float32 whatever is wished.
+/// The type of activations: what the first of `wishes` that is not auto says, else what is fastest:
+/// bfloat16 on a GPU, float32 on the CPU, where 16 bits only save memory (all sums are f32 on both).
 DType choose_compute(Device device, std::initializer_list<ComputeType> wishes);
 
 }  // namespace elenchus

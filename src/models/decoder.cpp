@@ -8,10 +8,11 @@ Decoder::Decoder(DecoderParts parts)
     : parts_(std::move(parts)),
       head_(parts_.head, {.norm = parts_.final_norm,
                           .epsilon = parts_.config.norm_epsilon,
-                          .label_smoothing = parts_.label_smoothing}) {}
+                          .label_smoothing = parts_.label_smoothing,
+                          .compute = parts_.compute}) {}
 
 Tensor Decoder::embed(Context& ctx, ConstTensor tokens) const {
-  Tensor h = ctx.arena.alloc({tokens.dim(0), parts_.config.width}, parts_.compute);
+  Tensor h = ctx.arena.alloc({tokens.dim(0), parts_.config.width}, residual_type(parts_.compute));
   ops::embedding_forward(ctx.stream, h, std::get<DenseWeight>(parts_.embedding).matrix, tokens);
   return h;
 }

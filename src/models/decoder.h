@@ -14,7 +14,7 @@ namespace elenchus {
 /// What a decoder is made of; the loader fills it.
 struct DecoderParts {
   DecoderConfig config;
-  DType compute = DType::f32;    ///< of activations
+  DType compute = DType::f32;    ///< of activations; the residual stream: residual_type()
   std::vector<Buffer> buffers;   ///< that the weights below lie in
   FrozenWeight embedding, head;  ///< [V, C]; the same matrix if tied
   ConstTensor final_norm;        ///< f32 [C]

@@ -8,6 +8,7 @@
 #include "io/safetensors.h"
 #include "models/device_batch.h"
 #include "models/loader.h"
+#include "testing/temporary_folder.h"
 
 namespace elenchus {
 namespace {
@@ -74,13 +75,19 @@ double relative_error(std::span<const float> a, std::span<const float> b) {
 struct Harness {
   explicit Harness(const std::string& name, bool adapted, bool load_in_4bit = false,
                    int threads = 2)
-      : folder(golden(name)), stream(Stream::open({}, threads)), arena(*stream, kArenaBytes) {
-    ModelFiles files = open_model_files(folder);
-    LoadOptions options{.load_in_4bit = load_in_4bit, .lora = {}, .max_positions = 64};
-    if (adapted) options.lora = small_lora();
-    model = load_model(*stream, files, options);
+      : Harness(golden(name), options_of(adapted, load_in_4bit), threads) {
     if (adapted)
       load_adapter(*stream, model.decoder->params(), open_adapter_weights(folder / "adapter"));
+  }
+  Harness(const fs::path& model_folder, const LoadOptions& options, int threads)
+      : folder(model_folder), stream(Stream::open({}, threads)), arena(*stream, kArenaBytes) {
+    ModelFiles files = open_model_files(folder);
+    model = load_model(*stream, files, options);
+  }
+  static LoadOptions options_of(bool adapted, bool load_in_4bit) {
+    LoadOptions options{.load_in_4bit = load_in_4bit, .lora = {}, .max_positions = 64};
+    if (adapted) options.lora = small_lora();
+    return options;
   }
   std::vector<float> logits(const std::vector<std::int32_t>& row) {
     Arena::Scope scope(arena);
@@ -232,6 +239,50 @@ TEST_P(GoldenLlama, AFreshAdapterChangesNothing) {
   Harness fresh(GetParam(), true);
   init_adapter(*fresh.stream, fresh.model.decoder->params(), 1);
   EXPECT_LT(relative_error(fresh.logits(kRows[0]), base.logits(kRows[0])), 1e-6);
+}
+
+TEST_P(GoldenLlama, SixteenBitActivationsKeepLossAndGradients) {
+  // What 16-bit activations leave of a tiny model's gradients, through two layers and the head.
+  Harness wide(GetParam(), true);
+  const LossSum wanted = wide.train(all_rows());
+  for (const auto& [compute, tolerance] : {std::pair{DType::f16, 1e-2}, {DType::bf16, 6e-2}}) {
+    LoadOptions options = Harness::options_of(true, false);
+    options.compute = compute;
+    Harness narrow(golden(GetParam()), options, 2);
+    load_adapter(*narrow.stream, narrow.model.decoder->params(),
+                 open_adapter_weights(narrow.folder / "adapter"));
+    const LossSum found = narrow.train(all_rows());
+    EXPECT_NEAR(found.nats, wanted.nats, tolerance * wanted.nats) << name_of(compute);
+    EXPECT_LT(relative_error(narrow.gradients(), wide.gradients()), tolerance) << name_of(compute);
+  }
+}
+
+/// The llama of the goldens with its embeddings times `factor`.
+void write_scaled_llama(const fs::path& folder, float factor) {
+  fs::copy_file(golden("llama") / "config.json", folder / "config.json");
+  const SafetensorsFile file(golden("llama") / "model.safetensors");
+  SafetensorsWriter writer;
+  std::vector<std::vector<float>> values;
+  for (const TensorEntry& entry : file.entries()) {
+    std::vector<float> v(std::size_t(entry.elements()));
+    file.read_f32(entry, 0, v);
+    if (entry.name == "model.embed_tokens.weight")
+      for (float& x : v) x *= factor;
+    values.push_back(std::move(v));
+    writer.add(entry.name, StoredType::f32, entry.shape, std::as_bytes(std::span(values.back())));
+  }
+  write_safetensors(folder / "model.safetensors", writer);
+}
+
+TEST(DecoderF16, ResidualStreamMayOutgrowItsRange) {
+  // Embeddings up to 8e5, where float16 ends at 65504: norms bring every branch back to 1.
+  const TemporaryFolder scaled;
+  write_scaled_llama(scaled.path(), 1e6f);
+  LoadOptions options = Harness::options_of(false, false);
+  Harness wide(scaled.path(), options, 2);
+  options.compute = DType::f16;
+  Harness narrow(scaled.path(), options, 2);
+  EXPECT_LT(relative_error(narrow.logits(kRows[0]), wide.logits(kRows[0])), 1e-2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenLlama, testing::Values("llama", "llama_tied_scaled"));

@@ -39,7 +39,8 @@ class BlockBuilder {
     Projection gate_up = group(layer, 4, 6);
     Projection down = group(layer, 6, 7);
     return DecoderBlock(Attention(std::move(qkv), std::move(o), shape, cosine, sine, layer),
-                        GatedMlp(std::move(gate_up), std::move(down), c.activation), norms);
+                        GatedMlp(std::move(gate_up), std::move(down), c.activation), norms,
+                        options_.compute);
   }
 
  private:

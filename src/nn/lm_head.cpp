@@ -30,9 +30,9 @@ void LmHead::loss(Context& ctx, ConstTensor h, ConstTensor rows, ConstTensor lab
     const std::int64_t m = std::min(chunk, count - first);
     const ConstTensor chosen = rows.rows(first, m);
     Tensor x = ctx.arena.alloc({m, width}, h.dtype());
-    Tensor normed = ctx.arena.alloc({m, width}, h.dtype());
+    Tensor normed = ctx.arena.alloc({m, width}, config_.compute);
     Tensor rstd = ctx.arena.alloc({m}, DType::f32);
-    Tensor logits = ctx.arena.alloc({m, vocabulary_size()}, h.dtype());
+    Tensor logits = ctx.arena.alloc({m, vocabulary_size()}, config_.compute);
     ops::gather_rows(ctx.stream, x, h, chosen);
     ops::rms_norm_forward(ctx.stream, normed, rstd, x, config_.norm, config_.epsilon);
     ops::frozen_linear_forward(ctx.stream, ctx.arena, logits, normed, {&part, 1}, {});
@@ -57,14 +57,15 @@ void LmHead::logits(Context& ctx, Tensor out, ConstTensor h, ConstTensor rows) c
   const std::int64_t m = rows.dim(0);
   Arena::Scope scratch(ctx.arena);
   Tensor x = ctx.arena.alloc({m, h.dim(1)}, h.dtype());
+  Tensor normed = ctx.arena.alloc(x.shape(), config_.compute);
   ops::gather_rows(ctx.stream, x, h, rows);
-  ops::rms_norm_forward(ctx.stream, x, {}, x, config_.norm, config_.epsilon);
+  ops::rms_norm_forward(ctx.stream, normed, {}, x, config_.norm, config_.epsilon);
   const ops::LinearPart part{.weight = weight_};
-  if (h.dtype() == DType::f32) {
-    ops::frozen_linear_forward(ctx.stream, ctx.arena, out, x, {&part, 1}, {});
+  if (config_.compute == DType::f32) {
+    ops::frozen_linear_forward(ctx.stream, ctx.arena, out, normed, {&part, 1}, {});
   } else {
-    Tensor narrow = ctx.arena.alloc(out.shape(), h.dtype());
-    ops::frozen_linear_forward(ctx.stream, ctx.arena, narrow, x, {&part, 1}, {});
+    Tensor narrow = ctx.arena.alloc(out.shape(), config_.compute);
+    ops::frozen_linear_forward(ctx.stream, ctx.arena, narrow, normed, {&part, 1}, {});
     ops::convert(ctx.stream, out, narrow);
   }
 }

@@ -43,7 +43,7 @@ void Projection::forward(Context& ctx, Tensor y, Tensor xa, ConstTensor x) const
       ops::dropout(ctx.stream, dropped, x, dropout_, key(ctx));
       input = dropped;
     }
-    ops::matmul(ctx.stream, xa, input, Transpose::as_is, a_, Transpose::transposed);
+    ops::matmul(ctx.stream, ctx.arena, xa, input, Transpose::as_is, a_, Transpose::transposed);
   }
   ops::frozen_linear_forward(ctx.stream, ctx.arena, y, x, linear_, xa);
 }
@@ -56,14 +56,15 @@ void Projection::backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x
   Tensor dxa = ctx.arena.alloc(xa.shape(), xa.dtype());
   ops::lora_b_backward(ctx.stream, ctx.arena, dxa, db_, dy, xa, linear_);
   if (!drops(ctx)) {
-    ops::matmul(ctx.stream, da_, dxa, Transpose::transposed, x, Transpose::as_is, 1, 1);
+    ops::matmul(ctx.stream, ctx.arena, da_, dxa, Transpose::transposed, x, Transpose::as_is, 1, 1);
     return ops::frozen_linear_backward(ctx.stream, ctx.arena, dx, dy, linear_, dxa, a_);
   }
   Tensor masked = ctx.arena.alloc(x.shape(), x.dtype());
   ops::dropout(ctx.stream, masked, x, dropout_, key(ctx));
-  ops::matmul(ctx.stream, da_, dxa, Transpose::transposed, masked, Transpose::as_is, 1, 1);
+  ops::matmul(ctx.stream, ctx.arena, da_, dxa, Transpose::transposed, masked, Transpose::as_is, 1,
+              1);
   ops::frozen_linear_backward(ctx.stream, ctx.arena, dx, dy, linear_, {}, {});
-  ops::matmul(ctx.stream, masked, dxa, Transpose::as_is, a_, Transpose::as_is);
+  ops::matmul(ctx.stream, ctx.arena, masked, dxa, Transpose::as_is, a_, Transpose::as_is);
   ops::dropout_add(ctx.stream, dx, masked, dropout_, key(ctx));
 }
 

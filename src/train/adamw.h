@@ -13,7 +13,7 @@ namespace elenchus {
 /// One update's numbers.
 struct UpdateRequest {
   double gradient_scale =
-      1;                     ///< 1 / (supervised tokens * loss scale): makes sums the mean gradient
+      1;  ///< what makes the sums the mean gradient: 1 / supervised tokens, or 1 / the loss scale
   double max_grad_norm = 0;  ///< 0: no clipping
   double learning_rate = 0;
 };

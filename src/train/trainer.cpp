@@ -139,12 +139,12 @@ std::optional<StepReport> Trainer::step() {
   if (!accumulate(plan_.group(state_.step + 1), sums)) return std::nullopt;
   const double tokens = sums.loss.tokens > 0 ? sums.loss.tokens : 1;
   const double loss = sums.loss.nats / tokens;
-  const double scale = parts_.scale_loss ? scaler_.scale() : 1;
   UpdateResult update{.grad_norm = std::nan(""), .applied = false};
   if (std::isfinite(loss))
-    update = optimizer_.clip_and_step({.gradient_scale = 1 / (tokens * scale),
-                                       .max_grad_norm = config_.max_grad_norm,
-                                       .learning_rate = rate});
+    update = optimizer_.clip_and_step(
+        {.gradient_scale = 1 / (parts_.scale_loss ? scaler_.scale() : tokens),
+         .max_grad_norm = config_.max_grad_norm,
+         .learning_rate = rate});
   ++state_.step;
   state_.updates = optimizer_.updates();
   last_ = {.progress = {},
@@ -163,11 +163,20 @@ std::optional<StepReport> Trainer::step() {
 
 /// Adds up losses and gradients. False: a signal asked to stop on the way.
 bool Trainer::accumulate(const MicroBatchGroup& group, StepSums& sums) {
-  const float scale = parts_.scale_loss ? float(scaler_.scale()) : 1.0f;
-  for (std::int64_t index = group.first; index < group.first + group.count; ++index) {
+  std::vector<PackedBatch> batches;
+  std::size_t targets = 0;
+  for (std::int64_t i = 0; i < group.count; ++i) {
+    batches.push_back(parts_.batches.batch(group.epoch, group.first + i));
+    targets += batches.back().target_rows.size();
+  }
+  // As torch.amp.GradScaler, the mean loss is scaled, not the sum: sums would overflow by their
+  // length. Without a scale the sum's gradient is divided once, at the end.
+  const float scale =
+      parts_.scale_loss ? float(scaler_.scale() / double(std::max<std::size_t>(targets, 1))) : 1.0f;
+  for (std::int64_t i = 0; i < group.count; ++i) {
     if (stop_requested()) return false;
-    const PackedBatch batch = parts_.batches.batch(group.epoch, index);
-    const std::int64_t number = group.epoch * plan_.batches_per_epoch + index;
+    const PackedBatch& batch = batches[std::size_t(i)];
+    const std::int64_t number = group.epoch * plan_.batches_per_epoch + group.first + i;
     const RandomKey key{.seed = std::uint64_t(config_.seed),
                         .use = RandomUse::dropout,
                         .step = std::uint32_t(number)};

@@ -22,11 +22,13 @@ using vec::Floats;
 using vec::FloatVector;
 
 void add_elements(Tensor y, ConstTensor a, ConstTensor b, std::int64_t first, std::int64_t last) {
-  visit_float(y.dtype(), [&]<class T>() {
-    vec::transform(
-        Floats(), std::size_t(last - first), y.as<T>() + first,
-        [](FloatVector u, FloatVector v) HWY_ATTR { return hn::Add(u, v); }, a.as<T>() + first,
-        b.as<T>() + first);
+  visit_float(y.dtype(), [&]<class Y>() {
+    visit_float(b.dtype(), [&]<class B>() {
+      vec::transform(
+          Floats(), std::size_t(last - first), y.as<Y>() + first,
+          [](FloatVector u, FloatVector v) HWY_ATTR { return hn::Add(u, v); }, a.as<Y>() + first,
+          b.as<B>() + first);
+    });
   });
 }
 
@@ -68,7 +70,8 @@ std::int64_t checked_row(ConstTensor index, std::int64_t i, std::int64_t rows) {
 
 void add(Stream& stream, Tensor y, ConstTensor a, ConstTensor b) {
   expect(y.shape() == a.shape() && y.shape() == b.shape(), "add: shapes differ");
-  expect(y.dtype() == a.dtype() && y.dtype() == b.dtype(), "add: dtypes differ");
+  expect(y.dtype() == a.dtype(), "add: dtypes of y and a differ");
+  expect(y.dtype() == b.dtype() || y.data() != b.data(), "add: y overwrites a b of another dtype");
   if (stream.dry()) return;
   if constexpr (kCudaBuilt)
     if (stream.on_cuda()) return cuda::add(stream, y, a, b);

@@ -4,8 +4,8 @@
 namespace elenchus::ops::cuda {
 namespace {
 
-template <int V, class T>
-__global__ void add_kernel(T* y, const T* a, const T* b, std::int64_t packs) {
+template <int V, class Y, class B>
+__global__ void add_kernel(Y* y, const Y* a, const B* b, std::int64_t packs) {
   const std::int64_t i = thread_index();
   if (i >= packs) return;
   Floats<V> sum = load<V>(a + i * V);
@@ -62,10 +62,12 @@ void add(Stream& stream, Tensor y, ConstTensor a, ConstTensor b) {
   CudaStream& device = cuda_side(stream);
   const std::int64_t elements = y.elements();
   if (elements == 0) return;
-  visit_native(y.dtype(), [&]<class T>() {
-    with_width(takes_wide(elements, y, a, b), [&]<int V>() {
-      add_kernel<V><<<blocks_for(elements / V), kBlockThreads, 0, device.queue()>>>(
-          data_as<T>(y), data_as<T>(a), data_as<T>(b), elements / V);
+  visit_native(y.dtype(), [&]<class Y>() {
+    visit_native(b.dtype(), [&]<class B>() {
+      with_width(takes_wide(elements, y, a, b), [&]<int V>() {
+        add_kernel<V><<<blocks_for(elements / V), kBlockThreads, 0, device.queue()>>>(
+            data_as<Y>(y), data_as<Y>(a), data_as<B>(b), elements / V);
+      });
     });
   });
   check_launch("add");

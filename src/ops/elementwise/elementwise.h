@@ -4,7 +4,8 @@
 
 namespace elenchus::ops {
 
-/// y = a + b; f32|f16|bf16, one shape, any may alias. Added in f32, rounded once.
+/// y = a + b; f32|f16|bf16, one shape; y and a of one dtype, b of its own; those of one dtype may
+/// alias. Added in f32, rounded once.
 void add(Stream&, Tensor y, ConstTensor a, ConstTensor b);
 /// y = x in y's dtype, rounded to nearest even. One shape.
 void convert(Stream&, Tensor y, ConstTensor x);

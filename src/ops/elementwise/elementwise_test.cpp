@@ -25,6 +25,19 @@ TEST_P(Elementwise, AddRoundsTheSumOnceAndMayAlias) {
   }
 }
 
+TEST_P(Elementwise, AddTakesABranchOfAnotherType) {
+  for (const DType branch : {DType::f32, DType::f16, DType::bf16})
+    for (const std::int64_t n : {1, 33, 64}) {
+      const auto a = rounded(random_values(n, 1), dtype()),
+                 b = rounded(random_values(n, 2), branch);
+      std::vector<double> expected;
+      for (std::size_t i = 0; i < a.size(); ++i) expected.push_back(float(a[i]) + float(b[i]));
+      const Held y = tensor({n}, a), other(stream(), {n}, branch, b);
+      ops::add(stream(), y, y, other);
+      EXPECT_EQ(y.values(), rounded(expected, dtype()));
+    }
+}
+
 TEST_P(Elementwise, ConvertRoundsToNearestEven) {
   const double inf = std::numeric_limits<double>::infinity();
   for (const DType from : {DType::f32, DType::f16, DType::bf16}) {

@@ -7,7 +7,7 @@
 #include "ops/frozen_linear/group_buffers.h"
 #include "ops/frozen_linear/row_products.h"
 #include "ops/matmul/dense_panel.h"
-#include "ops/matmul/matmul.h"
+#include "ops/matmul/widened.h"
 #include "ops/nf4/nf4.h"
 #include "ops/nf4/nf4_panel.h"
 
@@ -62,41 +62,12 @@ bool overlap(ConstTensor a, ConstTensor b) {
   return begin(a) < begin(b) + b.bytes() && begin(b) < begin(a) + a.bytes();
 }
 
-/// Applies f(i, element index range) in tasks over `count` elements.
+/// Applies f(i) to every i below `count`, in tasks.
 template <class F>
 void for_elements(Stream& stream, std::int64_t count, const F& f) {
   constexpr std::int64_t kStep = 1 << 16;
   stream.pool().run((count + kStep - 1) / kStep, [&](std::int64_t task, int) {
     for (std::int64_t i = task * kStep; i < std::min(count, (task + 1) * kStep); ++i) f(i);
-  });
-}
-
-/// The same values in f32: the tensor itself, or a copy in scratch.
-ConstTensor widened(Stream& stream, Arena& scratch, ConstTensor t) {
-  if (!t || t.dtype() == DType::f32) return t;
-  const Tensor out = scratch.alloc(t.shape(), DType::f32);
-  if (stream.dry()) return out;
-  visit_float(t.dtype(), [&]<class T>() {
-    const T* const from = t.as<T>();
-    float* const to = out.as<float>();
-    for_elements(stream, t.elements(),
-                 [=](std::int64_t i) { to[i] = static_cast<float>(from[i]); });
-  });
-  return out;
-}
-
-/// Where an f32 result for `t` is computed: in place, or in scratch.
-Tensor f32_room(Arena& scratch, Tensor t) {
-  return t.dtype() == DType::f32 ? t : scratch.alloc(t.shape(), DType::f32);
-}
-
-/// Rounds an f32 result into `t`, if it was computed elsewhere.
-void round_into(Stream& stream, Tensor t, ConstTensor result) {
-  if (t.dtype() == DType::f32) return;
-  visit_float(t.dtype(), [&]<class T>() {
-    const float* const from = result.as<float>();
-    T* const to = t.as<T>();
-    for_elements(stream, t.elements(), [=](std::int64_t i) { to[i] = T(from[i]); });
   });
 }
 

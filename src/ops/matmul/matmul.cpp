@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "ops/dispatch.h"
+#include "ops/elementwise/elementwise.h"
 #include "ops/matmul/dense_panel.h"
 #include "ops/matmul/dot_rows.h"
 #include "ops/matmul/gemm.h"
+#include "ops/matmul/widened.h"
 
 namespace elenchus::ops {
 namespace {
@@ -66,14 +68,9 @@ void multiply_few(Stream& stream, Tensor c, ConstTensor a, ConstTensor b) {
   });
 }
 
-}  // namespace
-
-void matmul(Stream& stream, Tensor c, ConstTensor a, Transpose ta, ConstTensor b, Transpose tb,
-            float alpha, float beta) {
-  check_matmul(c, a, ta, b, tb);
-  if (stream.dry()) return;
-  if constexpr (kCudaBuilt)
-    if (stream.on_cuda()) return cuda::matmul(stream, c, a, ta, b, tb, alpha, beta);
+/// matmul of f32 operands.
+void multiply(Stream& stream, Tensor c, ConstTensor a, Transpose ta, ConstTensor b, Transpose tb,
+              float alpha, float beta) {
   if (ta == Transpose::as_is && tb == Transpose::transposed && c.dim(0) <= kFewRows && alpha == 1 &&
       beta == 0)
     return multiply_few(stream, c, a, b);
@@ -95,6 +92,25 @@ void matmul(Stream& stream, Tensor c, ConstTensor a, Transpose ta, ConstTensor b
                           .bias = nullptr,
                           .terms = {product_term(a, ta, b, tb, alpha)}};
   gemm(stream, c.dim(0), {&output, 1});
+}
+
+}  // namespace
+
+void matmul(Stream& stream, Arena& scratch, Tensor c, ConstTensor a, Transpose ta, ConstTensor b,
+            Transpose tb, float alpha, float beta) {
+  check_matmul(c, a, ta, b, tb);
+  if (stream.on_cuda()) {
+    if constexpr (kCudaBuilt)
+      if (!stream.dry()) cuda::matmul(stream, scratch, c, a, ta, b, tb, alpha, beta);
+    return;
+  }
+  const Arena::Scope scope(scratch);
+  const ConstTensor a_wide = widened(stream, scratch, a), b_wide = widened(stream, scratch, b);
+  const Tensor c_wide = f32_room(scratch, c);
+  if (stream.dry()) return;
+  if (beta != 0 && c.dtype() != DType::f32) convert(stream, c_wide, c);
+  multiply(stream, c_wide, a_wide, ta, b_wide, tb, alpha, beta);
+  round_into(stream, c, c_wide);
 }
 
 }  // namespace elenchus::ops

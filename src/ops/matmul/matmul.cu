@@ -29,8 +29,8 @@ ConstTensor converted(Stream& stream, std::byte* room, ConstTensor t, DType dtyp
 
 }  // namespace
 
-void matmul(Stream& stream, Tensor c, ConstTensor a, Transpose ta, ConstTensor b, Transpose tb,
-            float alpha, float beta) {
+void matmul(Stream& stream, Arena&, Tensor c, ConstTensor a, Transpose ta, ConstTensor b,
+            Transpose tb, float alpha, float beta) {
   CudaStream& device = cuda_side(stream);
   const DType dtype = product_dtype(a, b, c);
   expect(c.dtype() == dtype || c.dtype() == DType::f32,

@@ -35,8 +35,9 @@ class MatmulCuda : public testing::CudaParity {
       return Held(cuda(), shape, dtype, random_values(rows * columns, seed));
     };
     Held out(cuda(), {c.m, c.n}, c.c, random_values(c.m * c.n, 3));
-    ops::matmul(cuda(), out, matrix(c.m, c.k, c.ta, c.a, 1), c.ta, matrix(c.k, c.n, c.tb, c.b, 2),
-                c.tb, c.alpha, c.beta);
+    Arena scratch(cuda(), 0);
+    ops::matmul(cuda(), scratch, out, matrix(c.m, c.k, c.ta, c.a, 1), c.ta,
+                matrix(c.k, c.n, c.tb, c.b, 2), c.tb, c.alpha, c.beta);
     cuda().synchronize();
     return out;
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "testing/devices.h"
 
 namespace elenchus::ops {
 namespace {
@@ -35,8 +36,10 @@ Values product(const Case& c, int threads) {
          out = random_values(c.m * c.n, 3);
   if (c.beta == 0) out.assign(out.size(), std::numeric_limits<float>::quiet_NaN());
   const auto stream = Stream::open({}, threads);
-  matmul(*stream, matrix(out, c.m, c.n, false), matrix(a, c.m, c.k, c.ta == Transpose::transposed),
-         c.ta, matrix(b, c.k, c.n, c.tb == Transpose::transposed), c.tb, c.alpha, c.beta);
+  Arena scratch(*stream, 0);
+  matmul(*stream, scratch, matrix(out, c.m, c.n, false),
+         matrix(a, c.m, c.k, c.ta == Transpose::transposed), c.ta,
+         matrix(b, c.k, c.n, c.tb == Transpose::transposed), c.tb, c.alpha, c.beta);
   return out;
 }
 
@@ -78,6 +81,33 @@ TEST(Matmul, ScalesAndAccumulates) {
   }
 }
 
+TEST(Matmul, SixteenBitOperandsAreMultipliedInF32) {
+  using testing::Held;
+  const auto stream = Stream::open({}, 2);
+  Arena scratch(*stream, 1 << 20);
+  const auto held = [&](const Values& v, Shape shape, DType dtype) {
+    return Held(*stream, shape, dtype, std::vector<double>(v.begin(), v.end()));
+  };
+  const auto product_of = [&](std::span<const Tensor> abc, float beta) {
+    matmul(*stream, scratch, abc[2], abc[0], Transpose::as_is, abc[1], Transpose::transposed, 0.5f,
+           beta);
+    EXPECT_EQ(scratch.mark(), 0u);
+  };
+  const Values a = random_values(33 * 29, 1), b = random_values(29 * 47, 2),
+               old = random_values(33 * 47, 3);
+  for (const DType narrow : {DType::f16, DType::bf16})
+    for (const DType result : {DType::f32, narrow})
+      for (const float beta : {0.0f, 1.0f}) {
+        const Held an = held(a, {33, 29}, narrow), cn = held(old, {33, 47}, result);
+        const Held bw = held(b, {47, 29}, DType::f32),
+                   aw(*stream, {33, 29}, DType::f32, an.values());
+        const Held cw(*stream, {33, 47}, DType::f32, cn.values());
+        product_of(std::vector<Tensor>{an, bw, cn}, beta);
+        product_of(std::vector<Tensor>{aw, bw, cw}, beta);
+        EXPECT_EQ(cn.values(), testing::rounded(cw.values(), result));
+      }
+}
+
 TEST(Matmul, EmptyInnerDimensionLeavesBetaTimesC) {
   check({3, 5, 0});
   check({3, 5, 0, Transpose::as_is, Transpose::as_is, 1, 0.5f});
@@ -100,31 +130,35 @@ TEST(Matmul, SameBitsForAnyNumberOfThreads) {
 
 TEST(Matmul, RefusesShapesThatDisagree) {
   const auto stream = Stream::open({}, 1);
+  Arena scratch(*stream, 0);
   Values a(12), b(12), c(12);
   const auto as_is = Transpose::as_is;
+  EXPECT_THROW(matmul(*stream, scratch, Tensor(c.data(), {3, 4}, DType::f32),
+                      Tensor(a.data(), {3, 2}, DType::f32), as_is,
+                      Tensor(b.data(), {3, 4}, DType::f32), as_is),
+               InternalError);
   EXPECT_THROW(
-      matmul(*stream, Tensor(c.data(), {3, 4}, DType::f32), Tensor(a.data(), {3, 2}, DType::f32),
-             as_is, Tensor(b.data(), {3, 4}, DType::f32), as_is),
-      InternalError);
-  EXPECT_THROW(
-      matmul(*stream, Tensor(c.data(), {12}, DType::f32), Tensor(a.data(), {12}, DType::f32), as_is,
-             Tensor(b.data(), {12}, DType::f32), as_is),
+      matmul(*stream, scratch, Tensor(c.data(), {12}, DType::f32),
+             Tensor(a.data(), {12}, DType::f32), as_is, Tensor(b.data(), {12}, DType::f32), as_is),
       InternalError);
 }
 
 TEST(Matmul, RefusesAResultThatAliasesAnOperand) {
   const auto stream = Stream::open({}, 1);
+  Arena scratch(*stream, 0);
   Values a(9), b(9);
   const Tensor left(a.data(), {3, 3}, DType::f32), right(b.data(), {3, 3}, DType::f32);
-  EXPECT_THROW(matmul(*stream, left, left, Transpose::as_is, right, Transpose::as_is),
+  EXPECT_THROW(matmul(*stream, scratch, left, left, Transpose::as_is, right, Transpose::as_is),
                InternalError);
 }
 
 TEST(Matmul, RunsNothingOnADryStream) {
   const auto stream = Stream::open_dry({});
+  Arena scratch(*stream, 0);
   Values a(9, 1.0f), b(9, 1.0f), c(9, 5.0f);
-  matmul(*stream, Tensor(c.data(), {3, 3}, DType::f32), Tensor(a.data(), {3, 3}, DType::f32),
-         Transpose::as_is, Tensor(b.data(), {3, 3}, DType::f32), Transpose::as_is);
+  matmul(*stream, scratch, Tensor(c.data(), {3, 3}, DType::f32),
+         Tensor(a.data(), {3, 3}, DType::f32), Transpose::as_is,
+         Tensor(b.data(), {3, 3}, DType::f32), Transpose::as_is);
   EXPECT_EQ(c, Values(9, 5.0f));
 }
 

@@ -21,8 +21,8 @@ namespace vec = simd::HWY_NAMESPACE;
 using vec::Floats;
 using vec::FloatVector;
 
-template <class T>
-void forward_row(T* y, const T* x, const float* weight, std::size_t columns, float rstd) {
+template <class Y, class X>
+void forward_row(Y* y, const X* x, const float* weight, std::size_t columns, float rstd) {
   const Floats d;
   const auto scale = hn::Set(d, rstd);
   vec::transform(
@@ -39,8 +39,8 @@ float reciprocal_deviation(const T* x, std::size_t columns, float epsilon) {
   return 1.0f / std::sqrt(squares / float(columns) + epsilon);
 }
 
-template <class T>
-void backward_row(T* dx, const T* dy, const T* x, const float* weight, std::size_t columns,
+template <class X, class Y>
+void backward_row(X* dx, const Y* dy, const X* x, const float* weight, std::size_t columns,
                   float rstd) {
   const Floats d;
   const float dot = vec::sum(
@@ -59,26 +59,30 @@ void backward_row(T* dx, const T* dy, const T* x, const float* weight, std::size
 
 void forward_rows(Tensor y, Tensor rstd, ConstTensor x, ConstTensor weight, float epsilon,
                   std::int64_t first, std::int64_t last) {
-  visit_float(x.dtype(), [&]<class T>() {
-    const std::int64_t columns = x.dim(1);
-    for (std::int64_t n = first; n < last; ++n) {
-      const T* const row = x.as<T>() + n * columns;
-      const float r = reciprocal_deviation(row, std::size_t(columns), epsilon);
-      forward_row(y.as<T>() + n * columns, row, weight.as<float>(), std::size_t(columns), r);
-      if (rstd) rstd.as<float>()[n] = r;
-    }
+  const std::int64_t columns = x.dim(1);
+  visit_float(y.dtype(), [&]<class Y>() {
+    visit_float(x.dtype(), [&]<class X>() {
+      for (std::int64_t n = first; n < last; ++n) {
+        const X* const row = x.as<X>() + n * columns;
+        const float r = reciprocal_deviation(row, std::size_t(columns), epsilon);
+        forward_row(y.as<Y>() + n * columns, row, weight.as<float>(), std::size_t(columns), r);
+        if (rstd) rstd.as<float>()[n] = r;
+      }
+    });
   });
 }
 
 void backward_rows(Tensor dx, ConstTensor dy, ConstTensor x, ConstTensor weight, ConstTensor rstd,
                    std::int64_t first, std::int64_t last) {
-  visit_float(x.dtype(), [&]<class T>() {
-    const std::int64_t columns = x.dim(1);
-    for (std::int64_t n = first; n < last; ++n) {
-      const std::int64_t at = n * columns;
-      backward_row(dx.as<T>() + at, dy.as<T>() + at, x.as<T>() + at, weight.as<float>(),
-                   std::size_t(columns), rstd.as<float>()[n]);
-    }
+  const std::int64_t columns = x.dim(1);
+  visit_float(x.dtype(), [&]<class X>() {
+    visit_float(dy.dtype(), [&]<class Y>() {
+      for (std::int64_t n = first; n < last; ++n) {
+        const std::int64_t at = n * columns;
+        backward_row(dx.as<X>() + at, dy.as<Y>() + at, x.as<X>() + at, weight.as<float>(),
+                     std::size_t(columns), rstd.as<float>()[n]);
+      }
+    });
   });
 }
 
@@ -96,8 +100,9 @@ HWY_EXPORT(backward_rows);
 
 void rms_norm_forward(Stream& stream, Tensor y, Tensor rstd, ConstTensor x, ConstTensor weight,
                       float epsilon) {
-  expect(x.shape().rank() == 2 && y.shape() == x.shape() && y.dtype() == x.dtype(),
-         "rms_norm: y and x differ");
+  expect(x.shape().rank() == 2 && y.shape() == x.shape(), "rms_norm: shapes of y and x differ");
+  expect(y.dtype() == x.dtype() || y.data() != x.data(),
+         "rms_norm: y overwrites an x of another dtype");
   expect(weight.shape() == Shape{x.dim(1)} && weight.dtype() == DType::f32,
          "rms_norm: weight is not f32 [C]");
   expect(!rstd || (rstd.shape() == Shape{x.dim(0)} && rstd.dtype() == DType::f32),
@@ -114,8 +119,7 @@ void rms_norm_backward(Stream& stream, Tensor dx, ConstTensor dy, ConstTensor x,
                        ConstTensor rstd) {
   expect(x.shape().rank() == 2 && dx.shape() == x.shape() && dy.shape() == x.shape(),
          "rms_norm: shapes of dx, dy and x differ");
-  expect(dx.dtype() == x.dtype() && dy.dtype() == x.dtype(),
-         "rms_norm: dtypes of dx, dy and x differ");
+  expect(dx.dtype() == x.dtype(), "rms_norm: dtypes of dx and x differ");
   expect(weight.shape() == Shape{x.dim(1)} && weight.dtype() == DType::f32,
          "rms_norm: weight is not f32 [C]");
   expect(rstd.shape() == Shape{x.dim(0)} && rstd.dtype() == DType::f32,

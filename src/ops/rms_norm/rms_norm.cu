@@ -6,13 +6,13 @@ namespace elenchus::ops::cuda {
 namespace {
 
 /// One block a row. y may be x: a thread writes only what it alone has read.
-template <int V, class T>
+template <int V, class Y, class X>
 __global__ void __launch_bounds__(kBlockThreads)
-    forward_kernel(T* y, float* rstd, const T* x, const float* weight, std::int64_t columns,
+    forward_kernel(Y* y, float* rstd, const X* x, const float* weight, std::int64_t columns,
                    float epsilon) {
   __shared__ float room[kWarp];
-  const T* const row = x + blockIdx.x * columns;
-  T* const out = y + blockIdx.x * columns;
+  const X* const row = x + blockIdx.x * columns;
+  Y* const out = y + blockIdx.x * columns;
   const std::int64_t step = std::int64_t(blockDim.x) * V;
   float squares = 0;
   for (std::int64_t c = threadIdx.x * V; c < columns; c += step) {
@@ -32,9 +32,9 @@ __global__ void __launch_bounds__(kBlockThreads)
   }
 }
 
-template <int V, class T>
+template <int V, class X, class Y>
 __global__ void __launch_bounds__(kBlockThreads)
-    backward_kernel(T* dx, const T* dy, const T* x, const float* weight, const float* rstd,
+    backward_kernel(X* dx, const Y* dy, const X* x, const float* weight, const float* rstd,
                     std::int64_t columns) {
   __shared__ float room[kWarp];
   const std::int64_t first = blockIdx.x * columns;
@@ -72,10 +72,13 @@ void rms_norm_forward(Stream& stream, Tensor y, Tensor rstd, ConstTensor x, Cons
   CudaStream& device = cuda_side(stream);
   const std::int64_t columns = x.dim(1);
   if (x.elements() == 0) return;
-  visit_native(x.dtype(), [&]<class T>() {
-    with_width(takes_wide(columns, y, x, weight), [&]<int V>() {
-      forward_kernel<V><<<unsigned(x.dim(0)), row_threads(columns, V), 0, device.queue()>>>(
-          data_as<T>(y), data_as<float>(rstd), data_as<T>(x), weight.as<float>(), columns, epsilon);
+  visit_native(y.dtype(), [&]<class Y>() {
+    visit_native(x.dtype(), [&]<class X>() {
+      with_width(takes_wide(columns, y, x, weight), [&]<int V>() {
+        forward_kernel<V><<<unsigned(x.dim(0)), row_threads(columns, V), 0, device.queue()>>>(
+            data_as<Y>(y), data_as<float>(rstd), data_as<X>(x), weight.as<float>(), columns,
+            epsilon);
+      });
     });
   });
   check_launch("rms_norm_forward");
@@ -86,11 +89,13 @@ void rms_norm_backward(Stream& stream, Tensor dx, ConstTensor dy, ConstTensor x,
   CudaStream& device = cuda_side(stream);
   const std::int64_t columns = x.dim(1);
   if (x.elements() == 0) return;
-  visit_native(x.dtype(), [&]<class T>() {
-    with_width(takes_wide(columns, dx, dy, x, weight), [&]<int V>() {
-      backward_kernel<V><<<unsigned(x.dim(0)), row_threads(columns, V), 0, device.queue()>>>(
-          data_as<T>(dx), data_as<T>(dy), data_as<T>(x), weight.as<float>(), rstd.as<float>(),
-          columns);
+  visit_native(x.dtype(), [&]<class X>() {
+    visit_native(dy.dtype(), [&]<class Y>() {
+      with_width(takes_wide(columns, dx, dy, x, weight), [&]<int V>() {
+        backward_kernel<V><<<unsigned(x.dim(0)), row_threads(columns, V), 0, device.queue()>>>(
+            data_as<X>(dx), data_as<Y>(dy), data_as<X>(x), weight.as<float>(), rstd.as<float>(),
+            columns);
+      });
     });
   });
   check_launch("rms_norm_backward");

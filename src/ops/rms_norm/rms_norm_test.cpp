@@ -29,32 +29,39 @@ std::vector<S> reference(const std::vector<S>& x, const std::vector<double>& wei
 
 class RmsNorm : public testing::OnDevice {
  protected:
-  void compare(std::int64_t rows, std::int64_t columns) {
-    const auto x = rounded(random_values(rows * columns, 1), dtype());
+  /// x and dx in `residual`, y and dy in the case's dtype.
+  void compare(std::int64_t rows, std::int64_t columns, DType residual) {
+    const auto x = rounded(random_values(rows * columns, 1), residual);
     const auto weight = rounded(random_values(columns, 2), DType::f32);
     const auto dy = rounded(random_values(rows * columns, 3), dtype());
-    const Held hx = tensor({rows, columns}, x), hw = floats({columns}, weight);
+    const Held hx(stream(), {rows, columns}, residual, x), hw = floats({columns}, weight);
     const Held hdy = tensor({rows, columns}, dy), rstd(stream(), {rows}, DType::f32);
     const Held y(stream(), {rows, columns}, dtype());
     ops::rms_norm_forward(stream(), y, rstd, hx, hw, kEpsilon);
     expect_close(y.values(), reference(x, weight), tolerance());
 
-    const auto old = rounded(random_values(rows * columns, 4), dtype());
-    const Held dx = tensor({rows, columns}, old);
+    const auto old = rounded(random_values(rows * columns, 4), residual);
+    const Held dx(stream(), {rows, columns}, residual, old);
     ops::rms_norm_backward(stream(), dx, hdy, hx, hw, rstd);
     auto expected =
         complex_step_gradient(x, dy, [&](const auto& v) { return reference(v, weight); });
     for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += old[i];
-    expect_close(dx.values(), expected, tolerance());
+    expect_close(dx.values(), expected, std::max(tolerance(), 2 * testing::epsilon_of(residual)));
   }
 };
 
 TEST_P(RmsNorm, MatchesTheReferenceAndItsComplexStepGradient) {
   for (const auto& [rows, columns] : {std::pair{3, 1}, {2, 31}, {3, 33}, {2, 130}, {2, 264}})
-    compare(rows, columns);
+    compare(rows, columns, dtype());
 }
 
-TEST_P(RmsNorm, TakesNoRows) { compare(0, 33); }
+TEST_P(RmsNorm, ReadsAResidualStreamOfAnotherType) {
+  for (const DType residual : {DType::f32, DType::bf16})
+    for (const auto& [rows, columns] : {std::pair{3, 1}, {2, 33}, {2, 264}})
+      compare(rows, columns, residual);
+}
+
+TEST_P(RmsNorm, TakesNoRows) { compare(0, 33, dtype()); }
 
 TEST_P(RmsNorm, MayOverwriteItsInputAndLeaveOutRstd) {
   const auto x = rounded(random_values(2 * 33, 1), dtype());
@@ -71,6 +78,12 @@ TEST_P(RmsNorm, ThrowsOnWrongShapes) {
   EXPECT_THROW(ops::rms_norm_forward(stream(), y, {}, x, weight, kEpsilon), InternalError);
   EXPECT_THROW(ops::rms_norm_forward(stream(), x, rstd, x, weight, kEpsilon), InternalError);
   EXPECT_THROW(ops::rms_norm_backward(stream(), x, x, x, weight, rstd), InternalError);
+  const DType other = dtype() == DType::f32 ? DType::f16 : DType::f32;
+  const Tensor over(x.tensor().data(), {2, 4}, other, stream().device());
+  const Held narrow(stream(), {4}, DType::f32);
+  EXPECT_THROW(ops::rms_norm_forward(stream(), over, {}, x.tensor().rows(0, 1).reshaped({2, 4}),
+                                     narrow, kEpsilon),
+               InternalError);
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, RmsNorm, testing::every_device_and_float(), testing::case_name);
