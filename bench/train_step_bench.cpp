@@ -61,7 +61,8 @@ struct Bench {
     shapes.prompts = 1;
     shapes.prompt_tokens = 512;
     shapes.cache_rows = 1024;
-    plan = plan_memory(files, load, shapes, Recompute::off, choose_device("cpu", threads));
+    plan = plan_memory([&](Stream& dry) { return load_model(dry, files, load); }, shapes,
+                       Recompute::off, choose_device("cpu", threads));
     arena = std::make_unique<Arena>(*stream, plan.activations);
     model = load_model(*stream, files, load);
   }

@@ -81,10 +81,10 @@ std::size_t MemoryPlan::peak() const {
   return process + std::max(while_training, while_loading);
 }
 
-MemoryPlan plan_memory(ModelFiles& files, const LoadOptions& options, const LargestShapes& shapes,
-                       Recompute recompute, const DeviceChoice& where) {
+MemoryPlan plan_memory(const ModelBuilder& build, const LargestShapes& shapes, Recompute recompute,
+                       const DeviceChoice& where) {
   const std::unique_ptr<Stream> stream = Stream::open_dry(where.device);
-  LoadedModel model = load_model(*stream, files, options);
+  LoadedModel model = build(*stream);
   Decoder& decoder = *model.decoder;
   const DecoderConfig& config = decoder.config();
   MemoryPlan plan;

@@ -3,6 +3,7 @@
 // weight is read.
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -42,10 +43,14 @@ struct MemoryPlan {
   std::size_t peak() const;
 };
 
-/// Plans a run of `options` with these shapes on that device. Blocks are recomputed as `recompute`
-/// says; with `automatic`, as few as make the peak fit into the device's free memory.
-MemoryPlan plan_memory(ModelFiles& files, const LoadOptions& options, const LargestShapes& shapes,
-                       Recompute recompute, const DeviceChoice& where);
+/// Builds a model on the stream given.
+using ModelBuilder = std::function<LoadedModel(Stream&)>;
+
+/// Plans a run of the model that `build` makes, with these shapes on that device. Blocks are
+/// recomputed as `recompute` says; with `automatic`, as few as make the peak fit into the device's
+/// free memory.
+MemoryPlan plan_memory(const ModelBuilder& build, const LargestShapes& shapes, Recompute recompute,
+                       const DeviceChoice& where);
 
 /// "1.23 GiB"
 std::string bytes_text(std::size_t bytes);

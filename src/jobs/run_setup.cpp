@@ -136,8 +136,9 @@ void RunSetup::measure_shapes() {
 }
 
 MemoryPlan plan_run(RunSetup& run) {
-  MemoryPlan plan = plan_memory(run.files, run.load, run.shapes,
-                                run.recipe.training.gradient_checkpointing, run.where);
+  MemoryPlan plan =
+      plan_memory([&](Stream& stream) { return load_model(stream, run.files, run.load); },
+                  run.shapes, run.recipe.training.gradient_checkpointing, run.where);
   if (plan.peak() > run.where.available_bytes)
     throw UserError(
         fmt::format(

@@ -15,7 +15,7 @@ constexpr int kProjections = int(std::size(kProjectionSlots));
 /// Builds the blocks of one decoder from its files, one group of projections at a time.
 class BlockBuilder {
  public:
-  BlockBuilder(Stream& stream, WeightReader& reader, const ModelIdentity& model,
+  BlockBuilder(Stream& stream, WeightSource& reader, const ModelIdentity& model,
                const LoadOptions& options, const AdapterPlan& adapter, ParamSet& params)
       : stream_(stream),
         reader_(reader),
@@ -91,7 +91,7 @@ class BlockBuilder {
   }
 
   Stream& stream_;
-  WeightReader& reader_;
+  WeightSource& reader_;
   const ModelIdentity& model_;
   const LoadOptions& options_;
   const AdapterPlan& adapter_;
@@ -122,11 +122,15 @@ ModelIdentity identify_model(ModelFiles& files) {
 }
 
 LoadedModel load_model(Stream& stream, ModelFiles& files, const LoadOptions& options) {
-  ModelIdentity model = identify_model(files);
-  DecoderConfig& config = model.config;
+  const ModelIdentity model = identify_model(files);
   const bool gguf = files.kind == ModelFiles::Kind::gguf;
   WeightReader reader(stream, {files.weights(), *model.architecture, gguf});
+  return build_model(stream, model, reader, options);
+}
 
+LoadedModel build_model(Stream& stream, ModelIdentity model, WeightSource& reader,
+                        const LoadOptions& options) {
+  DecoderConfig& config = model.config;
   LoadedModel loaded;
   DecoderParts parts;
   parts.compute = options.compute;
@@ -136,10 +140,10 @@ LoadedModel load_model(Stream& stream, ModelFiles& files, const LoadOptions& opt
     parts.params = ParamSet(stream, adapter_entries(loaded.adapter, *model.architecture, config));
     init_adapter(stream, parts.params, options.seed);
   }
-  config.rope.divisors = gguf ? reader.extra("rope_freqs.weight") : std::vector<float>{};
+  config.rope.divisors = reader.extra("rope_freqs.weight");
   if (!config.rope.divisors.empty() &&
       std::int64_t(config.rope.divisors.size()) != config.head_dim / 2)
-    throw InputError(cat(files.path.string(), ": rope_freqs.weight has ",
+    throw InputError(cat(reader.description(), ": rope_freqs.weight has ",
                          config.rope.divisors.size(), " values; expected ", config.head_dim / 2));
   const auto [cosine, sine] = rope_tables(config.rope, config.head_dim, options.max_positions);
   const Shape table{options.max_positions, config.head_dim / 2};

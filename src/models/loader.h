@@ -8,6 +8,7 @@
 #include "models/adapter.h"
 #include "models/decoder.h"
 #include "models/model_config.h"
+#include "models/weight_source.h"
 
 namespace elenchus {
 
@@ -38,5 +39,8 @@ ModelIdentity identify_model(ModelFiles& files);
 /// those of the real load. InputError: files that are damaged or do not fit together. UserError:
 /// adapter settings that do not fit the model.
 LoadedModel load_model(Stream& stream, ModelFiles& files, const LoadOptions& options);
+/// The same of weights from anywhere.
+LoadedModel build_model(Stream& stream, ModelIdentity model, WeightSource& weights,
+                        const LoadOptions& options);
 
 }  // namespace elenchus

@@ -1,13 +1,11 @@
 #pragma once
-// One weight after the other from a model's files onto a device, checked and quantised on the way.
+// One weight after the other from a model's files onto a device.
 
 #include <string>
 #include <vector>
 
 #include "io/tensor_source.h"
-#include "models/architecture.h"
-#include "tensor/frozen_weight.h"
-#include "tensor/stream.h"
+#include "models/weight_source.h"
 
 namespace elenchus {
 
@@ -18,33 +16,23 @@ struct WeightFiles {
   bool gguf = false;
 };
 
-/// Reads weights into buffers that it keeps. On a dry stream it checks names and shapes and reads
-/// nothing.
-class WeightReader {
+/// Reads weights from files, checked and quantised on the way.
+class WeightReader final : public WeightSource {
  public:
   WeightReader(Stream& stream, WeightFiles files);
 
-  /// [out, in] in NF4. InputError: missing, another shape, or a value that is not finite (the
-  /// message names the tensor).
-  FrozenWeight nf4(Slot slot, std::int64_t layer, Shape shape);
-  /// [out, in] as it is stored if that is f32, f16 or bf16, else expanded to f32.
-  FrozenWeight dense(Slot slot, std::int64_t layer, Shape shape);
+  std::string description() const override { return files_.source.description(); }
+  FrozenWeight nf4(Slot slot, std::int64_t layer, Shape shape) override;
+  FrozenWeight dense(Slot slot, std::int64_t layer, Shape shape) override;
   /// The type a dense weight keeps: f32, f16 or bf16.
   DType stored_dtype(Slot slot, std::int64_t layer) const;
-  /// f32, any shape of one extent.
-  ConstTensor vector(Slot slot, std::int64_t layer, std::string_view part, std::int64_t length);
-  /// Whether the vocabulary's logits have a matrix apart from the embedding: not tied, and one is stored.
-  bool has_own_head(bool tied) const;
-  /// f32 [n] on the host of a tensor outside the slots, or empty if the file has none.
-  std::vector<float> extra(std::string_view name) const;
-
-  /// For attention in GGUF files: heads whose rows are stored as pairs. 0: rows lie as in Hugging
-  /// Face files.
-  void set_paired_rows(std::int64_t head_dim) { paired_head_dim_ = head_dim; }
-  /// The buffers, to be kept as long as the weights are used.
-  std::vector<Buffer> take_buffers() { return std::move(buffers_); }
-  /// A hash of every value read so far, in order.
-  std::uint64_t fingerprint() const { return fingerprint_; }
+  ConstTensor vector(Slot slot, std::int64_t layer, std::string_view part,
+                     std::int64_t length) override;
+  bool has_own_head(bool tied) const override;
+  std::vector<float> extra(std::string_view name) const override;
+  void set_paired_rows(std::int64_t head_dim) override { paired_head_dim_ = head_dim; }
+  std::vector<Buffer> take_buffers() override { return std::move(buffers_); }
+  std::uint64_t fingerprint() const override { return fingerprint_; }
 
  private:
   std::string name_of(Slot slot, std::int64_t layer, std::string_view part) const;

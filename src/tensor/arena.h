@@ -21,6 +21,7 @@ class Arena {
   std::size_t mark() const { return used_; }
   void rewind(std::size_t mark) { used_ = mark; }
   std::size_t peak_bytes() const { return peak_; }
+  std::size_t left_bytes() const { return capacity_ - used_; }
 
   /// Rewinds to where it was opened.
   class Scope {

@@ -7,9 +7,14 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
 #include <tuple>
+#include <typeindex>
+#include <vector>
 
-#include "tensor/stream.h"
+#include "tensor/dry_stream.h"
+#include "tensor/work_parts.h"
 
 namespace elenchus {
 
@@ -28,6 +33,46 @@ struct ProductKey {
                     alignment, accumulates);
   }
   bool operator<(const ProductKey& other) const { return tied() < other.tied(); }
+};
+
+/// What an op keeps with a stream of a CUDA device, dry or not, for the stream's life: a library's
+/// handle, plans made by it.
+class Resident {
+ public:
+  virtual ~Resident() = default;
+};
+using Residents = std::map<std::type_index, std::unique_ptr<Resident>>;
+
+/// A dry stream whose ops may ask the device's libraries what a call would take.
+class CudaDryStream final : public DryStream {
+ public:
+  using DryStream::DryStream;
+  Residents& residents() { return residents_; }
+
+ private:
+  Residents residents_;
+};
+
+/// When a queue goes over from one part of the work to the next.
+class PartTimeline {
+ public:
+  explicit PartTimeline(cudaStream_t queue) : queue_(queue) { mark(WorkPart::other); }
+  ~PartTimeline();
+  PartTimeline(const PartTimeline&) = delete;
+  PartTimeline& operator=(const PartTimeline&) = delete;
+  WorkPart current() const { return marks_.back().part; }
+  /// What is queued from here on belongs to `part`.
+  void mark(WorkPart part);
+  /// Waits for the queue.
+  PartSeconds seconds();
+
+ private:
+  struct Mark {
+    cudaEvent_t event;
+    WorkPart part;
+  };
+  cudaStream_t queue_;
+  std::vector<Mark> marks_;
 };
 
 class CudaStream final : public Stream {
@@ -52,6 +97,9 @@ class CudaStream final : public Stream {
   int multiprocessors() const { return multiprocessors_; }
   /// Algorithms chosen before, by product.
   std::map<ProductKey, cublasLtMatmulAlgo_t>& algorithms() { return algorithms_; }
+  Residents& residents() { return residents_; }
+  /// Where the parts of the work are noted; empty while they are not.
+  std::optional<PartTimeline>& timeline() { return timeline_; }
   /// At least `bytes` of device memory, 256-byte aligned, for one op on this stream: the next op
   /// may overwrite it.
   std::byte* scratch(std::size_t bytes);
@@ -64,9 +112,40 @@ class CudaStream final : public Stream {
   std::size_t scratch_bytes_ = 0;
   int multiprocessors_ = 0;
   std::map<ProductKey, cublasLtMatmulAlgo_t> algorithms_;
+  Residents residents_;
+  std::optional<PartTimeline> timeline_;
+};
+
+/// Notes that what is queued while it lives is `part`; an inner one interrupts an outer one.
+class WorkTimer {
+ public:
+  WorkTimer(CudaStream& device, WorkPart part) : timeline_(device.timeline()) {
+    if (!timeline_) return;
+    outer_ = timeline_->current();
+    timeline_->mark(part);
+  }
+  ~WorkTimer() {
+    if (timeline_) timeline_->mark(outer_);
+  }
+  WorkTimer(const WorkTimer&) = delete;
+  WorkTimer& operator=(const WorkTimer&) = delete;
+
+ private:
+  std::optional<PartTimeline>& timeline_;
+  WorkPart outer_ = WorkPart::other;
 };
 
 /// The CUDA side of a stream on a CUDA device; makes its device the calling thread's.
 CudaStream& cuda_side(Stream& stream);
+
+/// What ops keep with a stream of a CUDA device, dry or not.
+Residents& residents_of(Stream& stream);
+/// The stream's T, made from its device at first use.
+template <class T>
+T& resident(Stream& stream) {
+  std::unique_ptr<Resident>& place = residents_of(stream)[typeid(T)];
+  if (!place) place = std::make_unique<T>(stream.device());
+  return static_cast<T&>(*place);
+}
 
 }  // namespace elenchus

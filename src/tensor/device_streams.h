@@ -15,6 +15,8 @@ inline constexpr bool kCudaBuilt = false;
 
 /// A stream on a CUDA device. UserError: there is no such device, or no driver. In stream_cuda.cu.
 std::unique_ptr<Stream> open_cuda_stream(Device device);
+/// A dry stream for a CUDA device. In stream_cuda.cu.
+std::unique_ptr<Stream> open_dry_cuda_stream(Device device);
 /// CUDA devices that this machine has; 0 without a driver. In stream_cuda.cu.
 int cuda_device_count();
 /// Memory of a CUDA device that is free, in bytes. UserError: there is no such device. In

@@ -57,10 +57,57 @@ std::unique_ptr<Stream> open_cuda_stream(Device device) {
   return std::make_unique<CudaStream>(device);
 }
 
+std::unique_ptr<Stream> open_dry_cuda_stream(Device device) {
+  return std::make_unique<CudaDryStream>(device);
+}
+
+Residents& residents_of(Stream& stream) {
+  expect(stream.on_cuda(), "the stream is not of a CUDA device");
+  return stream.dry() ? static_cast<CudaDryStream&>(stream).residents()
+                      : static_cast<CudaStream&>(stream).residents();
+}
+
 CudaStream& cuda_side(Stream& stream) {
   expect(stream.on_cuda() && !stream.dry(), "the stream runs nothing on a CUDA device");
   check_cuda(cudaSetDevice(stream.device().index), "selecting the device");
   return static_cast<CudaStream&>(stream);
+}
+
+PartTimeline::~PartTimeline() {
+  for (const Mark& mark : marks_) cudaEventDestroy(mark.event);
+}
+
+void PartTimeline::mark(WorkPart part) {
+  cudaEvent_t event = nullptr;
+  check_cuda(cudaEventCreate(&event), "making an event");
+  marks_.push_back({event, part});
+  check_cuda(cudaEventRecord(event, queue_), "recording an event");
+}
+
+PartSeconds PartTimeline::seconds() {
+  mark(WorkPart::other);
+  check_cuda(cudaEventSynchronize(marks_.back().event), "work on the device");
+  PartSeconds seconds{};
+  for (std::size_t i = 0; i + 1 < marks_.size(); ++i) {
+    float milliseconds = 0;
+    check_cuda(cudaEventElapsedTime(&milliseconds, marks_[i].event, marks_[i + 1].event),
+               "reading an event");
+    seconds[std::size_t(marks_[i].part)] += double(milliseconds) * 1e-3;
+  }
+  return seconds;
+}
+
+void start_timing_parts(Stream& stream) {
+  CudaStream& device = cuda_side(stream);
+  device.timeline().emplace(device.queue());
+}
+
+PartSeconds stop_timing_parts(Stream& stream) {
+  std::optional<PartTimeline>& timeline = cuda_side(stream).timeline();
+  expect(timeline.has_value(), "the parts are not being timed");
+  const PartSeconds seconds = timeline->seconds();
+  timeline.reset();
+  return seconds;
 }
 
 CudaStream::CudaStream(Device device) : Stream(device) {
@@ -76,6 +123,8 @@ CudaStream::CudaStream(Device device) : Stream(device) {
 CudaStream::~CudaStream() {
   cudaSetDevice(device_.index);
   cudaStreamSynchronize(queue_);
+  timeline_.reset();
+  residents_.clear();  // before the queue that they work on
   cudaFree(scratch_memory_);
   cudaFree(workspace_);
   cublasLtDestroy(products_);

@@ -34,6 +34,7 @@ __global__ void update_kernel(float* weight, float* m, float* v, const float* gr
 void adamw_step(Stream& stream, Tensor weight, Tensor m, Tensor v, ConstTensor gradient,
                 const AdamWStep& step) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::optimizer);
   const std::int64_t elements = weight.elements();
   if (elements == 0) return;
   const AdamWFactors factors(step);

@@ -92,10 +92,10 @@ void attention_forward(Stream& stream, Arena& scratch, Tensor out, Tensor log_su
                        ConstTensor qkv, const Sequences& sequences, const AttentionShape& shape) {
   check(out, qkv, sequences, shape);
   if (log_sum_exp) check_saved(log_sum_exp, qkv.dim(0), shape);
-  if (stream.dry()) return;
   if constexpr (kCudaBuilt)
     if (stream.on_cuda())
       return cuda::attention_forward(stream, scratch, out, log_sum_exp, qkv, sequences, shape);
+  if (stream.dry()) return;
   const std::vector<RowRun> runs = cut_rows(sequences, kBlock);
   const std::int64_t count = std::int64_t(runs.size()), group = shape.heads / shape.kv_heads;
   stream.pool().run(count * shape.kv_heads, [&](std::int64_t task, int worker) {
@@ -129,7 +129,7 @@ void attention_backward(Stream& stream, Arena& scratch, Tensor dqkv, ConstTensor
   check_saved(log_sum_exp, qkv.dim(0), shape);
   expect(dqkv.dtype() == qkv.dtype(), "attention: dqkv has not qkv's dtype");
   if constexpr (kCudaBuilt)
-    if (stream.on_cuda() && !stream.dry())
+    if (stream.on_cuda())
       return cuda::attention_backward(stream, scratch, dqkv, dout, out, log_sum_exp, qkv, sequences,
                                       shape);
   const Arena::Scope scope(scratch);

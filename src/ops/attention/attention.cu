@@ -1,6 +1,7 @@
 #include "ops/attention/attention.h"
 
 #include "ops/attention/attend_rows.cuh"
+#include "ops/attention/cudnn_attention.cuh"
 #include "ops/attention/flash_backward.cuh"
 #include "ops/attention/flash_forward.cuh"
 
@@ -117,10 +118,15 @@ void forward_by_rows(CudaStream& device, const RowAttention<T>& a, std::int64_t 
 
 }  // namespace
 
-void attention_forward(Stream& stream, Arena&, Tensor out, Tensor log_sum_exp, ConstTensor qkv,
-                       const Sequences& sequences, const AttentionShape& shape) {
-  CudaStream& device = cuda_side(stream);
+void attention_forward(Stream& stream, Arena& scratch, Tensor out, Tensor log_sum_exp,
+                       ConstTensor qkv, const Sequences& sequences, const AttentionShape& shape) {
   if (qkv.elements() == 0) return;
+  if (resident<CudnnAttention>(stream).forward(stream, scratch, {out, log_sum_exp, qkv}, sequences,
+                                               shape) ||
+      stream.dry())
+    return;
+  CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::attention);
   visit_native(qkv.dtype(), [&]<class T>() {
     if constexpr (!std::is_same_v<T, float>) {
       const FlashForward<T> flash{data_as<T>(out), data_as<float>(log_sum_exp), data_as<T>(qkv),
@@ -138,10 +144,15 @@ void attention_forward(Stream& stream, Arena&, Tensor out, Tensor log_sum_exp, C
 void attention_backward(Stream& stream, Arena& scratch, Tensor dqkv, ConstTensor dout,
                         ConstTensor out, ConstTensor log_sum_exp, ConstTensor qkv,
                         const Sequences& sequences, const AttentionShape& shape) {
-  CudaStream& device = cuda_side(stream);
   if (qkv.elements() == 0) return;
   const Arena::Scope scope(scratch);
   const AttentionBackwardScratch temporary(stream, scratch, qkv.dim(0), shape);
+  if (resident<CudnnAttention>(stream).backward(
+          stream, scratch, {dqkv, dout, out, log_sum_exp, qkv}, sequences, shape) ||
+      stream.dry())
+    return;
+  CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::attention);
   float* const delta = temporary.delta.as<float>();
   const std::int32_t* const starts = sequences.starts.as<std::int32_t>();
   const std::int64_t count = qkv.dim(0) * shape.heads;
@@ -173,6 +184,7 @@ void attention_cached(Stream& stream, Arena&, Tensor out, ConstTensor qkv, Tenso
                       Tensor values, const Sequences& sequences, ConstTensor lengths,
                       std::span<const std::int32_t>, const AttentionShape& shape) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::attention);
   if (qkv.elements() == 0) return;
   const std::int64_t width = shape.kv_heads * shape.head_dim;
   visit_native(qkv.dtype(), [&]<class T>() {

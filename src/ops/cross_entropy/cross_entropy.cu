@@ -145,6 +145,7 @@ __global__ void __launch_bounds__(kThreads) loss_kernel(T* logits, Rows rows) {
 void cross_entropy(Stream& stream, Tensor row_loss, Tensor prediction, Tensor logits,
                    ConstTensor targets, LogitsAfter after, const CrossEntropyOptions& options) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::loss);
   if (logits.dim(0) == 0) return;
   const Rows rows{row_loss.as<float>(),
                   data_as<std::int32_t>(prediction),

@@ -124,6 +124,7 @@ void scale(CudaStream& device, const Product& p) {
 
 void multiply(CudaStream& device, const Product& p) {
   if (p.rows == 0 || p.columns == 0) return;
+  const WorkTimer timer(device, WorkPart::products);
   if (p.depth == 0) return scale(device, p);
   const Described3 described(p);
   const int alignment = alignment_of(p);

@@ -33,6 +33,7 @@ __global__ void drop_kernel(T* y, const T* x, std::int64_t packs, float p, Rando
 template <bool kAdds>
 void launch(Stream& stream, Tensor y, ConstTensor x, float p, const RandomKey& key) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
   const std::int64_t elements = y.elements();
   if (elements == 0) return;
   visit_native(y.dtype(), [&]<class T>() {

@@ -45,6 +45,7 @@ __global__ void rows_kernel(T* y, const T* x, const std::int32_t* index, std::in
 template <Rows kRows>
 void rows_by_index(Stream& stream, Tensor y, ConstTensor x, ConstTensor index) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
   const std::int64_t columns = y.dim(1), elements = index.elements() * columns;
   if (elements == 0) return;
   visit_native(y.dtype(), [&]<class T>() {
@@ -60,6 +61,7 @@ void rows_by_index(Stream& stream, Tensor y, ConstTensor x, ConstTensor index) {
 
 void add(Stream& stream, Tensor y, ConstTensor a, ConstTensor b) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
   const std::int64_t elements = y.elements();
   if (elements == 0) return;
   visit_native(y.dtype(), [&]<class Y>() {
@@ -75,6 +77,7 @@ void add(Stream& stream, Tensor y, ConstTensor a, ConstTensor b) {
 
 void convert(Stream& stream, Tensor y, ConstTensor x) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
   const std::int64_t elements = y.elements();
   if (elements == 0) return;
   visit_native(y.dtype(), [&]<class Y>() {

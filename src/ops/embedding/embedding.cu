@@ -21,6 +21,7 @@ __global__ void embed_kernel(Y* y, const X* table, const std::int32_t* tokens, f
 void embedding_forward(Stream& stream, Tensor y, ConstTensor table, ConstTensor tokens,
                        float scale) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
   const std::int64_t columns = y.dim(1), elements = y.elements();
   if (elements == 0) return;
   visit_native(y.dtype(), [&]<class Y>() {

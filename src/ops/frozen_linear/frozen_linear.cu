@@ -112,6 +112,7 @@ void place(CudaStream& device, Placed to, ConstTensor from, std::int64_t columns
 
 /// The weights of all parts, one under the other.
 void expand(CudaStream& device, Placed to, std::span<const LinearPart> parts) {
+  const WorkTimer timer(device, WorkPart::dequantisation);
   for (const LinearPart& part : parts) {
     if (const auto* const nf4 = std::get_if<Nf4Weight>(part.weight))
       dequantize_rows(device, to.data, to.dtype, to.stride, *nf4);
@@ -164,6 +165,7 @@ ConstTensor converted(Stream& stream, Tensor room, ConstTensor t) {
 void frozen_linear_forward(Stream& stream, Arena& scratch, Tensor y, ConstTensor x,
                            std::span<const LinearPart> parts, ConstTensor xa) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
   if (y.elements() == 0) return;
   const Arena::Scope scope(scratch);
   const ForwardBuffers buffers(scratch, x, parts, xa);
@@ -217,6 +219,7 @@ void frozen_linear_forward(Stream& stream, Arena& scratch, Tensor y, ConstTensor
 void frozen_linear_backward(Stream& stream, Arena& scratch, Tensor dx, ConstTensor dy,
                             std::span<const LinearPart> parts, ConstTensor dxa, ConstTensor a) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
   if (dx.elements() == 0) return;
   const Arena::Scope scope(scratch);
   const BackwardBuffers buffers(scratch, dy, parts, dxa, a);
@@ -272,6 +275,7 @@ void frozen_linear_backward(Stream& stream, Arena& scratch, Tensor dx, ConstTens
 void lora_b_backward(Stream& stream, Arena& scratch, Tensor dxa, std::span<const Tensor> db,
                      ConstTensor dy, ConstTensor xa, std::span<const LinearPart> parts) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
   if (xa.elements() == 0) return;
   const Arena::Scope scope(scratch);
   const LoraBuffers buffers(scratch, dy, parts, xa);

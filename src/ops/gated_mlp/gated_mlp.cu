@@ -94,6 +94,7 @@ void visit_activation(DType dtype, Activation activation, F&& f) {
 
 void gated_mlp_forward(Stream& stream, Tensor y, ConstTensor gate_up, Activation activation) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
   const std::int64_t width = y.dim(1), elements = y.elements();
   if (elements == 0) return;
   visit_activation(y.dtype(), activation, [&]<class T, class Act>() {
@@ -108,6 +109,7 @@ void gated_mlp_forward(Stream& stream, Tensor y, ConstTensor gate_up, Activation
 void gated_mlp_backward(Stream& stream, Tensor dgate_up, Tensor y, ConstTensor dy,
                         ConstTensor gate_up, Activation activation) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
   const std::int64_t width = dy.dim(1), elements = dy.elements();
   if (elements == 0) return;
   visit_activation(dy.dtype(), activation, [&]<class T, class Act>() {

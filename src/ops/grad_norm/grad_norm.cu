@@ -28,6 +28,7 @@ __global__ void __launch_bounds__(kPartials) last_sum(double* total, const doubl
 
 double sum_of_squares(Stream& stream, ConstTensor x) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::optimizer);
   if (x.elements() == 0) return 0;
   double* const partials =
       reinterpret_cast<double*>(device.scratch((kPartials + 1) * sizeof(double)));

@@ -32,6 +32,7 @@ ConstTensor converted(Stream& stream, std::byte* room, ConstTensor t, DType dtyp
 void matmul(Stream& stream, Arena&, Tensor c, ConstTensor a, Transpose ta, ConstTensor b,
             Transpose tb, float alpha, float beta) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
   const DType dtype = product_dtype(a, b, c);
   expect(c.dtype() == dtype || c.dtype() == DType::f32,
          "matmul: c is neither f32 nor of the factors' dtype");

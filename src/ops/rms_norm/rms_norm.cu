@@ -70,6 +70,7 @@ int row_threads(std::int64_t columns, int width) {
 void rms_norm_forward(Stream& stream, Tensor y, Tensor rstd, ConstTensor x, ConstTensor weight,
                       float epsilon) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
   const std::int64_t columns = x.dim(1);
   if (x.elements() == 0) return;
   visit_native(y.dtype(), [&]<class Y>() {
@@ -87,6 +88,7 @@ void rms_norm_forward(Stream& stream, Tensor y, Tensor rstd, ConstTensor x, Cons
 void rms_norm_backward(Stream& stream, Tensor dx, ConstTensor dy, ConstTensor x, ConstTensor weight,
                        ConstTensor rstd) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
   const std::int64_t columns = x.dim(1);
   if (x.elements() == 0) return;
   visit_native(x.dtype(), [&]<class X>() {

@@ -40,6 +40,7 @@ __global__ void rotate_kernel(T* x, Turn turn) {
 void rotate(Stream& stream, Tensor x, ConstTensor positions, ConstTensor cosine, ConstTensor sine,
             std::int64_t heads, float direction) {
   CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
   const std::int64_t half = cosine.dim(1), pairs = x.dim(0) * heads * half;
   if (pairs == 0) return;
   const bool wide = takes_wide(half, x, cosine, sine) && x.dim(1) % kWide == 0;

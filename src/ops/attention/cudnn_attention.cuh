@@ -1,0 +1,48 @@
+#pragma once
+// Attention by cuDNN's graphs, where the library is there and takes the case.
+
+#include <memory>
+#include <string>
+
+#include "ops/attention/attention.h"
+#include "tensor/cuda_stream.cuh"
+
+namespace elenchus::ops::cuda {
+
+/// cuDNN's fused attention (cuDNN 9, "Scaled dot product attention"), loaded when it is first asked
+/// for. It takes f16 and bf16 in heads whose size is a multiple of 8, up to 256, with soft cap, and
+/// windows where there is no cap; deterministic in both directions. Plans are kept by rounded
+/// shapes, so that batches of many lengths share a few.
+///
+/// forward() and backward() return false, and have done nothing, where the library is not there,
+/// does not take the case, or would need more than `scratch` has left: own kernels serve then. The
+/// answer depends on shapes and the arena's size alone. On a dry stream they take their scratch and
+/// run nothing.
+class CudnnAttention final : public Resident {
+ public:
+  explicit CudnnAttention(Device device);
+  ~CudnnAttention() override;
+
+  struct Forward {
+    Tensor out, log_sum_exp;  ///< log_sum_exp may be empty
+    ConstTensor qkv;
+  };
+  bool forward(Stream&, Arena& scratch, const Forward&, const Sequences&, const AttentionShape&);
+
+  struct Backward {
+    Tensor dqkv;
+    ConstTensor dout, out, log_sum_exp, qkv;
+  };
+  bool backward(Stream&, Arena& scratch, const Backward&, const Sequences&, const AttentionShape&);
+
+  /// "cuDNN 9.19.0", or empty with `why_not` set.
+  std::string version() const;
+  const std::string& why_not() const { return why_not_; }
+
+ private:
+  struct Library;
+  std::unique_ptr<Library> library_;  // null where there is none that serves
+  std::string why_not_;
+};
+
+}  // namespace elenchus::ops::cuda
