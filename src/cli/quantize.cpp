@@ -11,10 +11,11 @@ class QuantizeCommand : public Command {
     return "writes a model in NF4 with double quantisation";
   }
   std::vector<Option> options() override {
-    return {{"--model", "DIR|FILE.gguf", "a Hugging Face folder or a GGUF file", &options_.model,
-             Presence::required},
-            {"--output", "out.safetensors", "where the tensors go", &options_.output,
-             Presence::required}};
+    return {
+        {"--model", "DIR|FILE.gguf", "a Hugging Face folder or a GGUF file", &options_.model,
+         Presence::required},
+        {"--output", "out.safetensors|DIR", "where the tensors go; a folder gets config.json too",
+         &options_.output, Presence::required}};
   }
   int run() override { return quantize(options_); }
 

@@ -100,7 +100,8 @@ int logits(const LogitsOptions& options);
 struct QuantizeOptions {
   std::filesystem::path model, output;
 };
-/// Writes the model's linear layers in NF4 with double quantisation, under bitsandbytes' names.
+/// Writes the model's linear layers in NF4 with double quantisation, under bitsandbytes' names: one
+/// file if `output` ends in .safetensors, else a folder that transformers loads.
 int quantize(const QuantizeOptions& options);
 
 }  // namespace elenchus

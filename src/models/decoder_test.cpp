@@ -285,6 +285,31 @@ TEST(DecoderF16, ResidualStreamMayOutgrowItsRange) {
   EXPECT_LT(relative_error(narrow.logits(kRows[0]), wide.logits(kRows[0])), 1e-2);
 }
 
+class PrequantisedLlama : public testing::TestWithParam<const char*> {};
+
+TEST_P(PrequantisedLlama, LogitsAreTransformersWhateverTheRecipeSays) {
+  for (const bool load_in_4bit : {true, false}) {
+    Harness harness(GetParam(), false, load_in_4bit);
+    for (std::size_t i = 0; i < kRows.size(); ++i)
+      EXPECT_LT(relative_error(harness.logits(kRows[i]),
+                               reference(harness.folder, "base_logits." + std::to_string(i))),
+                kTolerance);
+  }
+}
+
+TEST_P(PrequantisedLlama, TheDryPlanTakesWhatLoadingTakes) {
+  ModelFiles files = open_model_files(golden(GetParam()));
+  const auto wet = Stream::open({}, 1), dry = Stream::open_dry({});
+  const std::size_t before[] = {wet->allocated_bytes(), dry->allocated_bytes()};
+  const LoadOptions options = Harness::options_of(true, true);
+  const LoadedModel loaded = load_model(*wet, files, options),
+                    planned = load_model(*dry, files, options);
+  EXPECT_EQ(wet->allocated_bytes() - before[0], dry->allocated_bytes() - before[1]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, PrequantisedLlama,
+                         testing::Values("llama_nf4", "llama_nf4_single"));
+
 INSTANTIATE_TEST_SUITE_P(Models, GoldenLlama, testing::Values("llama", "llama_tied_scaled"));
 
 }  // namespace

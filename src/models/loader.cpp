@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "models/bnb_weight.h"
 #include "models/gguf_config.h"
 #include "models/rope_frequencies.h"
 #include "models/weight_reader.h"
@@ -110,21 +111,16 @@ ModelIdentity identify_model(ModelFiles& files) {
             architecture.gguf_pairs_qk_rows};
   }
   const std::string source = (files.path / "config.json").string();
-  if (const Json* quantised = files.required_config().find("quantization_config");
-      quantised && !quantised->is_null())
-    throw InputError(cat(source,
-                         ": quantization_config is set: the weights are quantised already, which "
-                         "this build does not "
-                         "read; give the model in F32, F16 or BF16 (it is quantised to NF4 on "
-                         "loading), or a GGUF file"));
   const Architecture& architecture = architecture_of(files.required_config(), source);
-  return {&architecture, architecture.read_config(files.required_config(), source)};
+  return {.architecture = &architecture,
+          .config = architecture.read_config(files.required_config(), source),
+          .prequantised = is_prequantised(files.required_config(), source)};
 }
 
 LoadedModel load_model(Stream& stream, ModelFiles& files, const LoadOptions& options) {
   const ModelIdentity model = identify_model(files);
   const bool gguf = files.kind == ModelFiles::Kind::gguf;
-  WeightReader reader(stream, {files.weights(), *model.architecture, gguf});
+  WeightReader reader(stream, {files.weights(), *model.architecture, gguf, model.prequantised});
   return build_model(stream, model, reader, options);
 }
 

@@ -32,6 +32,7 @@ struct ModelIdentity {
   const Architecture* architecture = nullptr;
   DecoderConfig config;
   bool paired_qk_rows = false;  ///< the rows of q and k lie as pairs (i, i + D/2)
+  bool prequantised = false;    ///< bitsandbytes has quantised the projections to NF4 already
 };
 ModelIdentity identify_model(ModelFiles& files);
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "models/bnb_weight.h"
 #include "ops/elementwise/elementwise.h"
 #include "ops/nf4/nf4.h"
 
@@ -22,6 +23,12 @@ std::uint64_t mix(std::uint64_t hash, std::span<const float> values) {
   }
   for (const std::uint64_t lane : lanes) hash = std::rotl((hash ^ lane) * 0xD1B54A32D192ED03u, 31);
   return hash;
+}
+
+std::uint64_t mix_bytes(std::uint64_t hash, std::span<const std::byte> bytes) {
+  std::vector<float> words((bytes.size() + 3) / 4, 0.0f);
+  std::memcpy(words.data(), bytes.data(), bytes.size());
+  return mix(hash, words);
 }
 
 bool all_finite(std::span<const float> values) {
@@ -101,7 +108,48 @@ void WeightReader::unpair_rows(std::vector<float>& values, std::int64_t columns)
   }
 }
 
+FrozenWeight WeightReader::stored_nf4(const std::string& name, Shape shape) {
+  const BnbWeight stored(files_.source, name, shape);
+  const ops::Nf4Sizes sizes(shape.elements());
+  Nf4Weight weight;
+  weight.shape = shape;
+  if (stream_.dry()) {
+    weight.codes = keep({sizes.code_bytes}, DType::u8);
+    if (!stored.nested()) {
+      weight.absmax = keep({sizes.scale_codes}, DType::f32);
+      return weight;
+    }
+    weight.scale_codes = keep({sizes.scale_codes}, DType::u8);
+    weight.scale_scales = keep({sizes.scale_scales}, DType::f32);
+    weight.scale_map = keep({256}, DType::f32);
+    return weight;
+  }
+  const BnbParts parts = stored.read();
+  const auto upload_bytes = [&](const std::vector<std::byte>& bytes) {
+    fingerprint_ = mix_bytes(fingerprint_, bytes);
+    return upload({bytes.data(), {std::int64_t(bytes.size())}, DType::u8});
+  };
+  const auto upload_floats = [&](const std::vector<float>& values) {
+    fingerprint_ = mix(fingerprint_, values);
+    return upload({values.data(), {std::int64_t(values.size())}, DType::f32});
+  };
+  weight.codes = upload_bytes(parts.codes);
+  if (!stored.nested()) {
+    weight.absmax = upload_floats(parts.absmax);
+    return weight;
+  }
+  weight.scale_codes = upload_bytes(parts.scale_codes);
+  weight.scale_scales = upload_floats(parts.scale_scales);
+  weight.scale_map = upload_floats(parts.scale_map);
+  weight.scale_offset = parts.scale_offset;
+  fingerprint_ = mix(fingerprint_, {&parts.scale_offset, 1});
+  return weight;
+}
+
 FrozenWeight WeightReader::nf4(Slot slot, std::int64_t layer, Shape shape) {
+  const std::string name = name_of(slot, layer, "weight");
+  if (is_bnb_nf4(files_.source, name)) return stored_nf4(name, shape);
+  if (files_.prequantised) return dense(slot, layer, shape);
   const TensorEntry& entry = entry_of(slot, layer, "weight", shape);
   const ops::Nf4Sizes sizes(shape.elements());
   const ops::Nf4Storage storage{.codes = keep({sizes.code_bytes}, DType::u8),
@@ -139,6 +187,8 @@ DType WeightReader::stored_dtype(Slot slot, std::int64_t layer) const {
 }
 
 FrozenWeight WeightReader::dense(Slot slot, std::int64_t layer, Shape shape) {
+  const std::string name = name_of(slot, layer, "weight");
+  if (slot != Slot::embedding && is_bnb_nf4(files_.source, name)) return stored_nf4(name, shape);
   const TensorEntry& entry = entry_of(slot, layer, "weight", shape);
   const DType dtype = stored_dtype(slot, layer);
   if (stream_.dry()) return DenseWeight{keep(shape, dtype)};

@@ -14,6 +14,7 @@ struct WeightFiles {
   const TensorSource& source;
   const Architecture& architecture;
   bool gguf = false;
+  bool prequantised = false;  ///< what is not stored in NF4 stays as it is
 };
 
 /// Reads weights from files, checked and quantised on the way.
@@ -42,6 +43,7 @@ class WeightReader final : public WeightSource {
   void unpair_rows(std::vector<float>& values, std::int64_t columns) const;
   Tensor keep(Shape shape, DType dtype);
   Tensor upload(ConstTensor host);
+  FrozenWeight stored_nf4(const std::string& name, Shape shape);
 
   Stream& stream_;
   WeightFiles files_;

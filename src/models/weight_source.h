@@ -18,8 +18,9 @@ class WeightSource {
   virtual ~WeightSource() = default;
   /// What the weights come from, for messages: a path.
   virtual std::string description() const = 0;
-  /// [out, in] in NF4. InputError: missing, another shape, or a value that is not finite (the
-  /// message names the tensor).
+  /// [out, in] in NF4: as bitsandbytes stored it, or quantised here. Dense where the file says
+  /// which weights are in NF4 and this one is not. InputError: missing, another shape, or a value
+  /// that is not finite (the message names the tensor).
   virtual FrozenWeight nf4(Slot slot, std::int64_t layer, Shape shape) = 0;
   /// [out, in] in f32, f16 or bf16, whichever it is stored in; other formats expanded to f32.
   virtual FrozenWeight dense(Slot slot, std::int64_t layer, Shape shape) = 0;

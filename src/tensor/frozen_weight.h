@@ -26,6 +26,9 @@ struct Nf4Weight {
   ConstTensor scale_scales;  ///< f32 [ceil(blocks / 256)]    absmax of 256 centred scales
   ConstTensor scale_map;     ///< f32 [256]                   the signed dynamic 8-bit map
   float scale_offset = 0;    ///< mean absmax, taken off before the second quantisation
+  ConstTensor
+      absmax{};  ///< f32 [blocks]: the scales themselves where they are not quantised again;
+                 ///< the four above are then empty
 };
 
 using FrozenWeight = std::variant<DenseWeight, Nf4Weight>;

@@ -120,8 +120,9 @@ std::optional<PlanKey> plan_key(const Sequences& sequences, const AttentionShape
 class Drawing {
  public:
   explicit Drawing(const PlanKey& key) : key_(key), graph_(std::make_shared<Graph>()) {
-    graph_->set_io_data_type(key.dtype == DType::f16 ? fe::DataType_t::HALF
-                                                     : fe::DataType_t::BFLOAT16)
+    graph_
+        ->set_io_data_type(key.dtype == DType::f16 ? fe::DataType_t::HALF
+                                                   : fe::DataType_t::BFLOAT16)
         .set_intermediate_data_type(fe::DataType_t::FLOAT)
         .set_compute_data_type(fe::DataType_t::FLOAT);
     if (!key.packed) return;

@@ -19,14 +19,7 @@ std::int64_t rank_of(const LinearPart& part) { return part.lora_b ? part.lora_b.
 void check_weight(const FrozenWeight& weight) {
   const Shape shape = shape_of(weight);
   expect(shape.rank() == 2, "frozen_linear: a weight is a matrix");
-  if (const auto* nf4 = std::get_if<Nf4Weight>(&weight)) {
-    const Nf4Sizes sizes(shape.elements());
-    expect(nf4->codes.elements() == sizes.code_bytes &&
-               nf4->scale_codes.elements() == sizes.scale_codes &&
-               nf4->scale_scales.elements() == sizes.scale_scales &&
-               nf4->scale_map.elements() == 256,
-           "frozen_linear: the parts of an NF4 weight disagree");
-  }
+  if (const auto* nf4 = std::get_if<Nf4Weight>(&weight)) check_nf4(*nf4);
 }
 
 struct GroupSizes {

@@ -33,48 +33,6 @@ namespace {
 // Blocks of one task: whole nested blocks, so that tasks share no byte and no scale.
 constexpr std::int64_t kTaskBlocks = 4 * kNf4NestedBlock;
 
-std::array<float, 256> make_dynamic_map() {
-  std::array<float, 256> map{};
-  std::size_t used = 0;
-  for (int exponent = 0; exponent < 7; ++exponent) {
-    const int steps = 1 << exponent;
-    for (int i = 0; i < steps; ++i) {
-      const double middle = 0.1 + 0.9 * (i + 0.5) / steps;
-      const float value = float(std::pow(10.0, exponent - 6) * middle);
-      map[used++] = value;
-      map[used++] = -value;
-    }
-  }
-  map[used++] = 0;
-  map[used++] = 1;
-  std::sort(map.begin(), map.end());
-  return map;
-}
-
-/// The nearest entry of the map; halfway the lower one.
-std::uint8_t nearest_code(const std::array<float, 256>& map, float x) {
-  const auto above = std::lower_bound(map.begin(), map.end(), x);
-  if (above == map.begin()) return 0;
-  const auto index = above - map.begin();
-  if (above == map.end()) return 255;
-  return std::uint8_t(*above - x < x - above[-1] ? index : index - 1);
-}
-
-/// Quantises centred scales; returns their absmax.
-float quantize_scales(std::span<const float> scales, float offset, std::uint8_t* codes) {
-  const auto& map = dynamic_map();
-  float largest = 0;
-  for (const float scale : scales) largest = std::max(largest, std::abs(scale - offset));
-  if (largest == 0) {
-    std::fill_n(codes, scales.size(), std::uint8_t{0});
-    return 0;
-  }
-  const float reciprocal = 1.0f / largest;
-  for (std::size_t i = 0; i < scales.size(); ++i)
-    codes[i] = nearest_code(map, std::clamp((scales[i] - offset) * reciprocal, -1.0f, 1.0f));
-  return largest;
-}
-
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 void check_storage(std::int64_t elements, ConstTensor codes, ConstTensor scale_codes,
@@ -90,15 +48,36 @@ void check_storage(std::int64_t elements, ConstTensor codes, ConstTensor scale_c
 
 }  // namespace
 
-const std::array<float, 256>& dynamic_map() {
-  static const std::array<float, 256> map = make_dynamic_map();
-  return map;
+float quantize_scales(std::span<const float> scales, float offset, const SteppedSearch& search,
+                      std::uint8_t* codes) {
+  float largest = 0;
+  for (const float scale : scales) largest = std::max(largest, std::abs(scale - offset));
+  if (largest == 0) {
+    std::fill_n(codes, scales.size(), std::uint8_t{0});
+    return 0;
+  }
+  const float reciprocal = 1.0f / largest;
+  for (std::size_t i = 0; i < scales.size(); ++i)
+    codes[i] = search[std::clamp((scales[i] - offset) * reciprocal, -1.0f, 1.0f)];
+  return largest;
 }
 
 Nf4Sizes::Nf4Sizes(std::int64_t elements)
     : code_bytes(divide_up(elements, 2)),
       scale_codes(divide_up(elements, kNf4Block)),
       scale_scales(divide_up(scale_codes, kNf4NestedBlock)) {}
+
+void check_nf4(const Nf4Weight& weight) {
+  const Nf4Sizes sizes(weight.shape.elements());
+  if (!weight.absmax) {
+    check_storage(weight.shape.elements(), weight.codes, weight.scale_codes, weight.scale_scales);
+    expect(weight.scale_map.elements() == 256, "nf4: the scale map has 256 entries");
+    return;
+  }
+  expect(weight.codes.elements() == sizes.code_bytes && weight.codes.dtype() == DType::u8 &&
+             weight.absmax.elements() == sizes.scale_codes && weight.absmax.dtype() == DType::f32,
+         "nf4: the parts of a weight disagree");
+}
 
 float quantize_nf4(Stream& stream, Nf4Storage out, ConstTensor weights) {
   const std::int64_t elements = weights.elements();
@@ -121,11 +100,12 @@ float quantize_nf4(Stream& stream, Nf4Storage out, ConstTensor weights) {
   const float offset = blocks > 0 ? float(sum / double(blocks)) : 0.0f;
   std::uint8_t* const scale_codes = out.scale_codes.as<std::uint8_t>();
   float* const scale_scales = out.scale_scales.as<float>();
+  const SteppedSearch& search = dynamic_search();
   stream.pool().run(out.scale_scales.elements(), [&](std::int64_t nested, int) {
     const std::int64_t first = nested * kNf4NestedBlock;
     const std::size_t count = std::size_t(std::min(kNf4NestedBlock, blocks - first));
     scale_scales[nested] =
-        quantize_scales({absmax.data() + first, count}, offset, scale_codes + first);
+        quantize_scales({absmax.data() + first, count}, offset, search, scale_codes + first);
   });
   return offset;
 }
@@ -133,8 +113,7 @@ float quantize_nf4(Stream& stream, Nf4Storage out, ConstTensor weights) {
 void dequantize_nf4(Stream& stream, Tensor out, const Nf4Weight& weight) {
   expect(out.shape() == weight.shape && weight.shape.rank() == 2,
          "dequantize_nf4: shapes disagree");
-  check_storage(out.elements(), weight.codes, weight.scale_codes, weight.scale_scales);
-  expect(weight.scale_map.elements() == 256, "nf4: the scale map has 256 entries");
+  check_nf4(weight);
   if (stream.dry()) return;
   if constexpr (kCudaBuilt)
     if (stream.on_cuda()) return cuda::dequantize_nf4(stream, out, weight);

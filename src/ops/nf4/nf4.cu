@@ -22,11 +22,14 @@ Values nf4_values() {
 /// The addresses behind an Nf4Weight.
 struct Source {
   Values values;
-  const std::uint8_t *codes, *scale_codes;
+  const std::uint8_t* codes;
+  const float* absmax;  // or null
+  const std::uint8_t* scale_codes;
   const float *scale_scales, *scale_map;
   float scale_offset;
 
   __device__ float scale(const float* map, std::int64_t block) const {
+    if (absmax) return absmax[block];
     return __fadd_rn(__fmul_rn(map[scale_codes[block]], scale_scales[block / kNf4NestedBlock]),
                      scale_offset);
   }
@@ -36,7 +39,8 @@ struct Source {
 struct Tables {
   float values[16], map[256];
   __device__ void fill(const Source& source) {
-    for (int i = int(threadIdx.x); i < 256; i += int(blockDim.x)) map[i] = source.scale_map[i];
+    if (!source.absmax)
+      for (int i = int(threadIdx.x); i < 256; i += int(blockDim.x)) map[i] = source.scale_map[i];
     if (threadIdx.x < 16) values[threadIdx.x] = source.values.v[threadIdx.x];
     __syncthreads();
   }
@@ -123,23 +127,11 @@ __global__ void quantize_blocks(std::uint8_t* codes, float* absmax, const float*
   if (lane == 0) absmax[block] = partial ? divisor : largest;
 }
 
-/// The nearest entry of the sorted map; halfway the lower one.
-__device__ std::uint8_t nearest_code(const float* map, float x) {
-  int above = 0;  // the first entry that is not below x
-  for (int step = 128; step > 0; step /= 2)
-    if (above + step <= 256 && map[above + step - 1] < x) above += step;
-  if (above == 0) return 0;
-  if (above >= 255 && map[255] < x) return 255;
-  const float up = __fsub_rn(map[above], x), down = __fsub_rn(x, map[above - 1]);
-  return std::uint8_t(up < down ? above : above - 1);
-}
-
-/// A block for 256 scales.
+/// A block for 256 scales. `steps` are SteppedSearch's codes.
 __global__ void quantize_scales(std::uint8_t* codes, float* scale_scales, const float* absmax,
-                                const float* map, float offset, std::int64_t blocks) {
-  __shared__ float table[kNf4NestedBlock], room[kNf4NestedBlock / kWarp];
+                                const std::uint8_t* steps, float offset, std::int64_t blocks) {
+  __shared__ float room[kNf4NestedBlock / kWarp];
   const std::int64_t i = blockIdx.x * kNf4NestedBlock + threadIdx.x;
-  table[threadIdx.x] = map[threadIdx.x];
   const float centred = i < blocks ? __fsub_rn(absmax[i], offset) : 0.0f;
   const float in_warp = warp_max(fabsf(centred));
   if (threadIdx.x % kWarp == 0) room[threadIdx.x / kWarp] = in_warp;
@@ -147,7 +139,9 @@ __global__ void quantize_scales(std::uint8_t* codes, float* scale_scales, const 
   float largest = 0;
   for (const float each : room) largest = fmaxf(largest, each);
   const float x = fminf(fmaxf(__fmul_rn(centred, __frcp_rn(largest)), -1.0f), 1.0f);
-  if (i < blocks) codes[i] = largest == 0 ? std::uint8_t{0} : nearest_code(table, x);
+  // The roundings of SteppedSearch::step_of, none of them fused.
+  const int step = int(__fadd_rn(__fmul_rn(__fadd_rn(x, 1.0f), 32767.5f), 0.5f));
+  if (i < blocks) codes[i] = largest == 0 ? std::uint8_t{0} : steps[step];
   if (threadIdx.x == 0) scale_scales[blockIdx.x] = largest;
 }
 
@@ -169,19 +163,20 @@ float quantize_nf4(Stream& stream, Nf4Storage out, ConstTensor weights) {
   CudaStream& device = cuda_side(stream);
   const std::int64_t elements = weights.elements(), blocks = out.scale_codes.elements();
   if (elements == 0) return 0;
-  std::byte* const room = device.scratch((256 + std::size_t(blocks)) * sizeof(float));
-  float* const map = reinterpret_cast<float*>(room);
-  float* const absmax = map + 256;
-  check_cuda(cudaMemcpyAsync(map, dynamic_map().data(), 256 * sizeof(float), cudaMemcpyHostToDevice,
-                             device.queue()),
-             "sending the scale map");
+  const auto& search = dynamic_search().codes();
+  std::byte* const room = device.scratch(search.size() + std::size_t(blocks) * sizeof(float));
+  std::uint8_t* const steps = reinterpret_cast<std::uint8_t*>(room);
+  float* const absmax = reinterpret_cast<float*>(room + search.size());
+  check_cuda(
+      cudaMemcpyAsync(steps, search.data(), search.size(), cudaMemcpyHostToDevice, device.queue()),
+      "sending the scale map");
   quantize_blocks<<<blocks_for(blocks * kWarp), kBlockThreads, 0, device.queue()>>>(
       out.codes.as<std::uint8_t>(), absmax, weights.as<float>(), elements, blocks, nf4_values());
   check_launch("quantize_nf4");
   const float offset = mean_absmax(device, absmax, blocks);
   quantize_scales<<<unsigned(out.scale_scales.elements()), unsigned(kNf4NestedBlock), 0,
                     device.queue()>>>(out.scale_codes.as<std::uint8_t>(),
-                                      out.scale_scales.as<float>(), absmax, map, offset, blocks);
+                                      out.scale_scales.as<float>(), absmax, steps, offset, blocks);
   check_launch("quantize_nf4");
   return offset;
 }
@@ -192,9 +187,10 @@ void dequantize_rows(CudaStream& device, void* to, DType dtype, std::int64_t str
   if (elements == 0) return;
   const Source source{nf4_values(),
                       weight.codes.as<std::uint8_t>(),
-                      weight.scale_codes.as<std::uint8_t>(),
-                      weight.scale_scales.as<float>(),
-                      weight.scale_map.as<float>(),
+                      data_as<float>(weight.absmax),
+                      data_as<std::uint8_t>(weight.scale_codes),
+                      data_as<float>(weight.scale_scales),
+                      data_as<float>(weight.scale_map),
                       weight.scale_offset};
   const auto aligned = [](const void* p, std::uintptr_t bytes) {
     return reinterpret_cast<std::uintptr_t>(p) % bytes == 0;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 
+#include "ops/blockwise8/dynamic_map.h"
 #include "tensor/arena.h"
 #include "tensor/frozen_weight.h"
 
@@ -15,20 +16,24 @@ inline constexpr std::int64_t kNf4Block = 64;
 inline constexpr std::int64_t kNf4NestedBlock = 256;
 /// The sixteen values (QLoRA, arXiv:2305.14314, appendix E).
 extern const std::array<float, 16> kNf4Values;
-/// The signed dynamic 8-bit map for the second quantisation, each entry computed in f64 and rounded
-/// once.
-const std::array<float, 256>& dynamic_map();
 
 /// Sizes of the parts of an [out, in] weight.
 struct Nf4Sizes {
   std::int64_t code_bytes, scale_codes, scale_scales;
   explicit Nf4Sizes(std::int64_t elements);
 };
+/// InternalError unless the parts of a weight fit together.
+void check_nf4(const Nf4Weight& weight);
 
 /// Where quantize_nf4 writes. Tensors have the sizes of Nf4Sizes.
 struct Nf4Storage {
   Tensor codes, scale_codes, scale_scales;
 };
+
+/// The second quantisation of up to 256 block scales, centred by `offset`, into `codes`; returns
+/// their absmax. Bit for bit bitsandbytes' CPU back end for its map and offset.
+float quantize_scales(std::span<const float> scales, float offset, const SteppedSearch& search,
+                      std::uint8_t* codes);
 
 /// Quantises row-major weights, codes first, then their scales (offset = mean absmax, summed in
 /// f64). Returns scale_offset. Blocks of zeros get code 7. InternalError: sizes disagree. Weights

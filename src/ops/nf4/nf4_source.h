@@ -13,17 +13,21 @@ struct Nf4Source {
       : in(w.shape[1]),
         values(kNf4Values.data()),
         codes(w.codes.as<std::uint8_t>()),
-        scale_codes(w.scale_codes.as<std::uint8_t>()),
-        scale_scales(w.scale_scales.as<float>()),
-        scale_map(w.scale_map.as<float>()),
+        absmax(w.absmax ? w.absmax.as<float>() : nullptr),
+        scale_codes(absmax ? nullptr : w.scale_codes.as<std::uint8_t>()),
+        scale_scales(absmax ? nullptr : w.scale_scales.as<float>()),
+        scale_map(absmax ? nullptr : w.scale_map.as<float>()),
         scale_offset(w.scale_offset) {}
   std::int64_t in;
   const float* values;
-  const std::uint8_t *codes, *scale_codes;
+  const std::uint8_t* codes;
+  const float* absmax;  // or null
+  const std::uint8_t* scale_codes;
   const float *scale_scales, *scale_map;
   float scale_offset;
 
   float scale(std::int64_t block) const {
+    if (absmax) return absmax[block];
     const float centred = scale_map[scale_codes[block]] * scale_scales[block / kNf4NestedBlock];
     return centred + scale_offset;
   }
