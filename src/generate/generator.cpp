@@ -119,6 +119,16 @@ std::vector<Reply> Generator::generate(std::span<const std::vector<TokenId>> pro
   return out;
 }
 
+/// Whether a stop is asked for: then no sequence of the group goes on.
+bool Generator::interrupted(std::span<Live> group, const GenerateOptions& options) {
+  if (!options.stop_asked || !options.stop_asked()) return false;
+  for (Live& live : group) {
+    if (!live.done) live.reply.finish = FinishReason::interrupted;
+    live.done = true;
+  }
+  return true;
+}
+
 void Generator::run_group(std::span<Live> group, const GenerateOptions& options,
                           const OnText& on_text) {
   std::int64_t capacity = 0;
@@ -128,7 +138,8 @@ void Generator::run_group(std::span<Live> group, const GenerateOptions& options,
   KvCache cache = model_.make_cache(stream_, std::int64_t(group.size()), capacity);
 
   double began = seconds_now();
-  while (std::ranges::any_of(group, &Live::in_prompt)) forward(group, cache, options);
+  while (std::ranges::any_of(group, &Live::in_prompt) && !interrupted(group, options))
+    forward(group, cache, options);
   double now = seconds_now();
   timings_.prompt_seconds += now - began;
   began = now;
@@ -142,7 +153,7 @@ void Generator::run_group(std::span<Live> group, const GenerateOptions& options,
       if (!first.done) first.reply.finish = FinishReason::interrupted;
       first.done = true;
     }
-    if (std::ranges::all_of(group, &Live::done)) break;
+    if (std::ranges::all_of(group, &Live::done) || interrupted(group, options)) break;
     forward(group, cache, options);
   }
   text.finish();

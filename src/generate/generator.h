@@ -27,6 +27,8 @@ struct GenerateOptions {
   /// the call. A caller that spreads prompts over calls or ranks numbers them itself, so that no
   /// two share their random numbers. What it refers to outlives the call.
   std::span<const std::int64_t> sequence_numbers = {};
+  /// Asked before each forward; true ends every reply where it is (FinishReason::interrupted).
+  std::function<bool()> stop_asked = {};
 };
 
 enum class FinishReason { stop, length, capacity, interrupted };
@@ -66,6 +68,7 @@ class Generator {
   struct Live;
   void check_prompts(std::span<const std::vector<TokenId>> prompts,
                      const GenerateOptions& options) const;
+  static bool interrupted(std::span<Live> group, const GenerateOptions& options);
   void run_group(std::span<Live> group, const GenerateOptions& options, const OnText& on_text);
   struct Rows;
   Rows next_rows(std::span<Live> group, const KvCache& cache, std::int64_t budget);

@@ -133,6 +133,19 @@ TEST_F(GeneratorTest, ShowsTextAsItGrowsAndStopsWhenToldTo) {
   EXPECT_EQ(cut.ids.size(), 1u);
 }
 
+TEST_F(GeneratorTest, EndsEveryReplyWhenAStopIsAskedFor) {
+  options_.stop_ids.clear();
+  int forwards = 0;
+  options_.stop_asked = [&] { return ++forwards > 4; };
+  const std::vector<std::vector<TokenId>> prompts = {ids("abc"), ids("de"), ids("f"), ids("g")};
+  const std::vector<Reply> replies = generator_.generate(prompts, options_);
+  ASSERT_EQ(replies.size(), 4u);
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(replies[i].finish, FinishReason::interrupted);
+    EXPECT_EQ(replies[i].ids.size(), i < 3 ? 4u : 0u);  // the fourth was to come after the others
+  }
+}
+
 TEST_F(GeneratorTest, DrawsByTheNumberThatAPromptIsGiven) {
   options_.stop_ids.clear();
   options_.sampling.temperature = 10;

@@ -4,14 +4,18 @@
 
 namespace elenchus {
 
-Replier::Replier(RunSetup& run, LanguageModel& model, Stream& stream, Arena& arena)
-    : run_(run), generator_(model, stream, arena, *run.text.tokenizer) {}
+Replier::Replier(RunSetup& run, LanguageModel& model, Stream& stream, Arena& arena,
+                 std::function<bool()> stop_asked)
+    : run_(run),
+      generator_(model, stream, arena, *run.text.tokenizer),
+      stop_asked_(std::move(stop_asked)) {}
 
 GenerateOptions Replier::options() const {
   GenerateOptions options;
   options.stop_ids = run_.text.stop_ids;
   options.max_positions = run_.load.max_positions;
   options.batch_size = std::max<std::int64_t>(1, run_.shapes.prompts);
+  options.stop_asked = stop_asked_;
   if (run_.metrics.replies) {
     const ReplySettings& settings = *run_.metrics.replies;
     options.max_new_tokens = settings.max_new_tokens;

@@ -1,6 +1,7 @@
 #pragma once
 // Replies of a model to prompts, as evaluation, samples and comparison ask for them.
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,8 +14,9 @@ namespace elenchus {
 /// Answers the prompts of a run with the model as it is at that moment.
 class Replier {
  public:
-  /// Everything outlives this.
-  Replier(RunSetup& run, LanguageModel& model, Stream& stream, Arena& arena);
+  /// Everything outlives this. `stop_asked`: true cuts replies short.
+  Replier(RunSetup& run, LanguageModel& model, Stream& stream, Arena& arena,
+          std::function<bool()> stop_asked = {});
   /// To the evaluation rows of these numbers, by the recipe's settings for replies.
   std::vector<std::string> to_eval_rows(std::span<const std::int64_t> rows);
   /// To training.sample_prompts, greedily.
@@ -28,6 +30,7 @@ class Replier {
  private:
   RunSetup& run_;
   Generator generator_;
+  std::function<bool()> stop_asked_;
 };
 
 }  // namespace elenchus

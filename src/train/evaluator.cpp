@@ -13,6 +13,13 @@ namespace {
 
 constexpr std::string_view kLoss = "loss", kEvalLoss = "eval_loss";
 constexpr std::string_view kPerplexity = "perplexity", kAccuracy = "mean_token_accuracy";
+// Keys of an evaluation's row that are not metrics.
+constexpr std::string_view kReserved[] = {
+    kLoss, kEvalLoss, "runtime", "generate_runtime", "samples_per_second", "steps_per_second"};
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 template <class T>
 std::vector<T> on_host(Stream& stream, ConstTensor tensor) {
@@ -39,13 +46,13 @@ bool contains(std::span<const std::string> names, std::string_view name) {
 }  // namespace
 
 struct Evaluator::Sums {
-  double nats = 0;
+  double nats = 0, generating_seconds = 0;
   std::int64_t targets = 0, correct = 0, samples = 0;
 };
 
 Evaluator::Evaluator(EvaluatorParts parts) : parts_(std::move(parts)) {
   const auto add = [&](std::string_view name) {
-    if (contains(names_, name) || name == kLoss || name == kEvalLoss)
+    if (contains(names_, name) || std::ranges::find(kReserved, name) != std::end(kReserved))
       throw UserError(cat("metrics: the name '", printable(name), "' is taken; choose another"));
     names_.emplace_back(name);
   };
@@ -78,22 +85,23 @@ std::vector<std::string> Evaluator::known_names() const {
 }
 
 Evaluation Evaluator::evaluate(const EvaluationProgress& progress) {
-  const auto began = std::chrono::steady_clock::now();
+  const double began = now_seconds();
   for (const auto& metric : parts_.metrics) metric->reset();
   Evaluation result;
   Sums sums;
   const std::int64_t batches = parts_.batches.batches_per_epoch();
-  for (std::int64_t index = 0; index < batches; ++index) {
+  for (std::int64_t index = 0; index <= batches; ++index) {
     if (progress && !progress(index, batches)) {
       result.complete = false;
       return result;
     }
-    evaluate_batch(parts_.batches.batch(0, index), sums);
+    if (index < batches) evaluate_batch(parts_.batches.batch(0, index), sums);
   }
   result.samples = sums.samples;
   result.batches = batches;
   finish(sums, result);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  result.seconds = now_seconds() - began;
+  result.generating_seconds = sums.generating_seconds;
   return result;
 }
 
@@ -120,7 +128,18 @@ void Evaluator::evaluate_batch(const PackedBatch& batch, Sums& sums) {
   if (parts_.metrics.empty()) return;
   const bool classifier = parts_.task == EvaluationTask::classifier;
   observe(batch, losses, predicted,
-          classifier && !losses.empty() ? class_scores(batch) : std::vector<std::vector<float>>{});
+          classifier && !losses.empty() ? class_scores(batch) : std::vector<std::vector<float>>{},
+          replies(batch, sums));
+}
+
+/// Empty where no metric wants them.
+std::vector<std::string> Evaluator::replies(const PackedBatch& batch, Sums& sums) {
+  if (!wants_replies_) return {};
+  const double began = now_seconds();
+  std::vector<std::string> replies = parts_.generate(batch.rows);
+  expect(replies.size() == batch.rows.size(), "one reply for each row");
+  sums.generating_seconds += now_seconds() - began;
+  return replies;
 }
 
 std::vector<std::vector<float>> Evaluator::class_scores(const PackedBatch& batch) {
@@ -138,12 +157,8 @@ std::vector<std::vector<float>> Evaluator::class_scores(const PackedBatch& batch
 
 void Evaluator::observe(const PackedBatch& batch, std::span<const float> losses,
                         std::span<const std::int32_t> predicted,
-                        const std::vector<std::vector<float>>& scores) {
-  std::vector<std::string> replies;
-  if (wants_replies_) {
-    replies = parts_.generate(batch.rows);
-    expect(replies.size() == batch.rows.size(), "one reply for each row");
-  }
+                        const std::vector<std::vector<float>>& scores,
+                        const std::vector<std::string>& replies) {
   std::size_t target = 0;
   for (std::size_t row = 0; row < batch.rows.size(); ++row) {
     const std::size_t first = target;

@@ -17,6 +17,8 @@
 namespace elenchus {
 
 /// Replies to the given rows of the evaluation set (PackedBatch::rows), one for each, in order.
+/// Where a stop is asked for on the way they may be cut short, as long as EvaluationProgress says
+/// false afterwards.
 using GenerateReplies = std::function<std::vector<std::string>(std::span<const std::int64_t> rows)>;
 
 enum class EvaluationTask { language_model, classifier };
@@ -39,10 +41,12 @@ struct Evaluation {
   std::map<std::string, double> values;  ///< "eval_loss", "eval_<metric>", ...
   std::int64_t samples = 0, batches = 0;
   double seconds = 0;
-  bool complete = true;  ///< false: a stop was asked for on the way, and values is empty
+  double generating_seconds = 0;  ///< of these, spent in EvaluatorParts::generate
+  bool complete = true;           ///< false: a stop was asked for on the way, and values is empty
 };
 
-/// Called between batches with the batches done and their number; false stops the evaluation.
+/// Called before each batch and after the last one, with the batches done and their number; false
+/// stops the evaluation.
 using EvaluationProgress = std::function<bool(std::int64_t done, std::int64_t all)>;
 
 class Evaluator {
@@ -61,9 +65,11 @@ class Evaluator {
  private:
   struct Sums;
   void evaluate_batch(const PackedBatch& batch, Sums& sums);
+  std::vector<std::string> replies(const PackedBatch& batch, Sums& sums);
   void observe(const PackedBatch& batch, std::span<const float> losses,
                std::span<const std::int32_t> predicted,
-               const std::vector<std::vector<float>>& class_scores);
+               const std::vector<std::vector<float>>& class_scores,
+               const std::vector<std::string>& replies);
   std::vector<std::vector<float>> class_scores(const PackedBatch& batch);
   void finish(const Sums& sums, Evaluation& result);
 

@@ -123,6 +123,21 @@ TEST(Evaluator, StopsBetweenBatches) {
   EXPECT_TRUE(found.values.empty());
 }
 
+TEST(Evaluator, AStopDuringTheLastRepliesLeavesNoResult) {
+  Fixture f;
+  bool asked = false;
+  f.metrics.push_back(std::make_unique<Length>("replied", MetricInput::generated, nullptr));
+  f.generate = [&](std::span<const std::int64_t> rows) {
+    asked = asked || rows.back() == 5;  // the last row
+    return std::vector<std::string>(rows.size());
+  };
+  Evaluator evaluator = f.make();
+  EXPECT_FALSE(evaluator.evaluate([&](std::int64_t, std::int64_t) { return !asked; }).complete);
+  const Evaluation whole = evaluator.evaluate();
+  EXPECT_TRUE(whole.complete);
+  EXPECT_LE(whole.generating_seconds, whole.seconds);
+}
+
 TEST(Evaluator, RefusesMetricsThatCannotBeMeasured) {
   Fixture unknown;
   unknown.combined = {{"both", {{"style", 1.0}}}};
@@ -131,6 +146,9 @@ TEST(Evaluator, RefusesMetricsThatCannotBeMeasured) {
   for (int i = 0; i < 2; ++i)
     twice.metrics.push_back(std::make_unique<Length>("x", MetricInput::none, nullptr));
   EXPECT_THROW(twice.make(), UserError);
+  Fixture taken;
+  taken.metrics.push_back(std::make_unique<Length>("runtime", MetricInput::none, nullptr));
+  EXPECT_THROW(taken.make(), UserError);
   Fixture no_generator;
   no_generator.metrics.push_back(std::make_unique<Length>("x", MetricInput::generated, nullptr));
   EXPECT_THROW(no_generator.make(), UserError);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <iterator>
 
 namespace elenchus {
 namespace {
@@ -13,7 +14,9 @@ std::atomic<int> stop_signal_number{0};
 std::atomic<bool> save_asked_for{false};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
-constexpr int kSignals[] = {SIGINT, SIGTERM, SIGUSR1};
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+
+static_assert(std::size(kSignals) == StopSignal::kCount);
 
 extern "C" void on_stop_signal(int number) {
   if (stop_signal_number.exchange(number) != 0) _exit(128 + number);
@@ -26,17 +29,19 @@ extern "C" void on_save_signal(int) { save_asked_for = true; }
 StopSignal::StopSignal() {
   stop_signal_number = 0;
   save_asked_for = false;
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < kCount; ++i) {
+    sigaction(kSignals[i], nullptr, &earlier_[i]);
+    if (kSignals[i] == SIGHUP && earlier_[i].sa_handler == SIG_IGN) continue;  // under nohup
     struct sigaction action {};
     action.sa_handler = kSignals[i] == SIGUSR1 ? on_save_signal : on_stop_signal;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
-    sigaction(kSignals[i], &action, &earlier_[i]);
+    sigaction(kSignals[i], &action, nullptr);
   }
 }
 
 StopSignal::~StopSignal() {
-  for (int i = 0; i < 3; ++i) sigaction(kSignals[i], &earlier_[i], nullptr);
+  for (int i = 0; i < kCount; ++i) sigaction(kSignals[i], &earlier_[i], nullptr);
 }
 
 int StopSignal::stop_requested() const { return stop_signal_number; }

@@ -5,11 +5,13 @@
 
 namespace elenchus {
 
-/// While it lives, SIGINT and SIGTERM ask the run to save and stop, and SIGUSR1 to save and go on.
-/// A second SIGINT or SIGTERM ends the process at once. One at a time; the earlier actions come
-/// back at the end.
+/// While it lives, SIGINT, SIGTERM and SIGHUP (a terminal that went away; left alone where it is
+/// ignored, as under nohup) ask the run to save and stop, and SIGUSR1 to save and go on. A second
+/// one of the first three ends the process at once. One at a time; the earlier actions come back
+/// at the end.
 class StopSignal {
  public:
+  static constexpr int kCount = 4;  ///< signals that it listens to
   StopSignal();
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
@@ -20,7 +22,7 @@ class StopSignal {
   bool take_save_request();
 
  private:
-  struct sigaction earlier_[3];
+  struct sigaction earlier_[kCount];
 };
 
 }  // namespace elenchus
