@@ -70,11 +70,21 @@ bool take(std::string_view& name, std::string_view prefix) {
   return true;
 }
 
+/// Whether all of `name` is PID-TIME, as with_nonce() makes it.
+bool is_nonce(std::string_view name) {
+  return take_number(name) && take(name, "-") && take_number(name) && name.empty();
+}
+
 /// Whether with_nonce() made the name, for a checkpoint.
-bool is_leftover(std::string_view name) {
+bool is_leftover_folder(std::string_view name) {
   return take(name, "checkpoint-") && take_number(name) &&
-         (take(name, ".tmp-") || take(name, ".del-")) && take_number(name) && take(name, "-") &&
-         take_number(name) && name.empty();
+         (take(name, ".tmp-") || take(name, ".del-")) && is_nonce(name);
+}
+
+/// Whether write_file_atomically() made the name.
+bool is_leftover_file(std::string_view name) {
+  const std::size_t mark = name.rfind(".tmp-");
+  return mark != name.npos && mark > 0 && take(name = name.substr(mark), ".tmp-") && is_nonce(name);
 }
 
 /// The hash of a manifest's members other than the hash itself.
@@ -211,7 +221,9 @@ void remove_leftovers(const fs::path& parent) {
   std::vector<fs::path> leftovers;
   for (const auto& entry : fs::directory_iterator(parent, error)) {
     const std::string name = entry.path().filename().native();
-    if (is_leftover(name) && entry.symlink_status(error).type() == fs::file_type::directory)
+    const fs::file_type type = entry.symlink_status(error).type();
+    if ((type == fs::file_type::directory && is_leftover_folder(name)) ||
+        (type == fs::file_type::regular && is_leftover_file(name)))
       leftovers.push_back(entry.path());
   }
   for (const fs::path& path : leftovers) fs::remove_all(path, error);

@@ -65,7 +65,8 @@ Json read_manifest_extra(const std::filesystem::path& folder);
 void remove_folder_atomically(const std::filesystem::path& folder);
 
 /// Deletes what interrupted runs left in `parent`: folders named checkpoint-STEP.tmp-PID-TIME or
-/// checkpoint-STEP.del-PID-TIME, all three numbers. For the holder of the folder's lock only.
+/// checkpoint-STEP.del-PID-TIME and files named NAME.tmp-PID-TIME, STEP, PID and TIME being
+/// numbers. For the holder of the folder's lock only.
 void remove_leftovers(const std::filesystem::path& parent);
 
 /// The bytes that this process may still write on the folder's disk. DeviceError.

@@ -151,8 +151,12 @@ TEST(RemoveLeftovers, TouchesNamesOfItsOwnFormOnly) {
   for (const std::string& name : kept) fs::create_directory(parent / name);
   for (const char* name : {"checkpoint-2.tmp-1-2", "checkpoint-3.del-10-20"})
     fs::create_directory(parent / name);
+  for (const char* name : {"adapter.tmp-1-2", ".tmp-1-2", "adapter.tmp-1-2.txt", "adapter.tmp-1"})
+    write_file_atomically(parent / name, "");
   remove_leftovers(parent.path());
-  EXPECT_EQ(names_in(parent.path()), kept);
+  std::vector<std::string> left = {".tmp-1-2", "adapter.tmp-1", "adapter.tmp-1-2.txt"};
+  left.insert(left.end(), kept.begin(), kept.end());
+  EXPECT_EQ(names_in(parent.path()), left);
 }
 
 TEST(FreeBytes, IsReadOrAnError) {

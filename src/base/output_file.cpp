@@ -57,8 +57,11 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 void OutputFile::finish() {
   expect(descriptor_ >= 0, "OutputFile::finish called twice");
   // Reserved space beyond what was written is not part of the file.
-  if (::ftruncate(descriptor_, off_t(size_)) != 0)
-    throw file_error("set the size of", path_, errno);
+  int resized = 0;
+  do {
+    resized = ::ftruncate(descriptor_, off_t(size_));
+  } while (resized != 0 && errno == EINTR);
+  if (resized != 0) throw file_error("set the size of", path_, errno);
   if (::fsync(descriptor_) != 0) throw file_error("sync", path_, errno);
   const int closed = ::close(descriptor_);
   descriptor_ = -1;
