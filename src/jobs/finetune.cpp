@@ -37,24 +37,14 @@ AdapterFiles adapter_files(const RunSetup& run, const AdapterPlan& adapter) {
 /// What a checkpoint must share with a run that continues from it: all that decides the adapter's
 /// bits. Where files lie, what is logged and how many threads work does not.
 Json run_identity(const RunSetup& run, const LoadedModel& model) {
-  constexpr std::string_view kFree[] = {"train_file",
-                                        "eval_file",
-                                        "chat_template_path",
-                                        "init_from",
-                                        "output_dir",
-                                        "logging_strategy",
-                                        "logging_steps",
-                                        "logging_first_step",
-                                        "logging_dir",
-                                        "report_to",
-                                        "save_strategy",
-                                        "save_steps",
-                                        "save_total_limit",
-                                        "save_only_model",
-                                        "resume_from_checkpoint",
-                                        "sample_prompts",
-                                        "sample_max_new_tokens",
-                                        "overwrite_output_dir"};
+  constexpr std::string_view kFree[] = {
+      "train_file",          "eval_file",          "chat_template_path",
+      "init_from",           "output_dir",         "logging_strategy",
+      "logging_steps",       "logging_first_step", "logging_dir",
+      "report_to",           "save_strategy",      "save_steps",
+      "save_total_limit",    "save_only_model",    "resume_from_checkpoint",
+      "accept_changes",      "sample_prompts",     "sample_max_new_tokens",
+      "overwrite_output_dir"};
   const Json recipe = recipe_to_json(run.recipe);
   Json identity{Json::Object{}};
   for (const std::string_view section : {"quantization", "lora", "data", "training", "metrics"}) {
@@ -163,7 +153,9 @@ int finetune(const FinetuneOptions& options) {
   check_start(run.recipe.lora);
   check_output_folder(run);
   const FolderLock lock(training.output_dir);
-  remove_leftovers(training.output_dir);
+  for (const std::filesystem::path folder :
+       {training.output_dir, training.output_dir + "/training_progress"})
+    remove_leftovers(folder);
   const std::unique_ptr<Stream> stream = Stream::open(run.where.device, run.recipe.model.threads);
   Arena arena(*stream, memory.activations);
   LoadedModel model = load_model(*stream, run.files, run.load);
@@ -174,10 +166,11 @@ int finetune(const FinetuneOptions& options) {
 
   CheckpointStore checkpoints(*stream, training.output_dir, training.save_total_limit,
                               adapter_files(run, model.adapter));
-  Replier replier(run, *model.decoder, *stream, arena);
+  StopSignal stop;
+  Replier replier(run, *model.decoder, *stream, arena,
+                  [&stop] { return stop.stop_requested() != 0; });
   const std::unique_ptr<Evaluator> evaluator =
       make_evaluator(run, *stream, arena, *model.decoder, replier);
-  StopSignal stop;
   Trainer trainer(training, {.stream = *stream,
                              .arena = arena,
                              .model = *model.decoder,
@@ -185,8 +178,10 @@ int finetune(const FinetuneOptions& options) {
                              .checkpoints = checkpoints,
                              .evaluator = evaluator.get(),
                              .stop = &stop,
-                             .callbacks = standard_callbacks(options.quiet ? Verbosity::quiet
-                                                                           : Verbosity::normal),
+                             .callbacks = standard_callbacks(
+                                 {.verbosity = options.quiet ? Verbosity::quiet : Verbosity::normal,
+                                  .report_to = training.report_to,
+                                  .logging_dir = training.logging_dir.value_or("")}),
                              .sample_replies = sampler(run, replier),
                              .identity = run_identity(run, model),
                              .scale_loss = run.load.compute == DType::f16,

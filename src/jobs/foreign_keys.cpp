@@ -332,12 +332,16 @@ void canonicalize_reporters(ConfigNode& value, const std::function<void(std::str
   std::vector<std::string> names;
   if (!value.is_null()) read_value(value, "training.report_to", names);
   std::erase(names, "none");
+  value.items.clear();
+  value.kind = ConfigNode::Kind::list;
   for (const std::string& name : names) {
+    if (name == "tensorboard" || name == "all") {
+      value.items.push_back(ConfigNode::scalar("tensorboard", value.place));
+      continue;
+    }
     note(cat("training.report_to: nothing is sent to ", printable(name),
              "; trainer_state.json, trainer_log.jsonl and training_progress/ hold the numbers"));
   }
-  value.items.clear();
-  value.kind = ConfigNode::Kind::list;
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ void make_paths_absolute(Recipe& recipe) {
   for (std::string& file : recipe.data.eval_file) make_absolute(file, folder);
   make_absolute(recipe.data.chat_template_path, folder);
   make_absolute(recipe.training.output_dir, folder);
+  make_absolute(recipe.training.logging_dir, folder);
   if (recipe.training.resume_from_checkpoint != "true") {
     make_absolute(recipe.training.resume_from_checkpoint, folder);
   }

@@ -369,7 +369,10 @@ TEST(Recipe, KeysOfOtherToolsAreTranslated) {
   EXPECT_TRUE(with("train_sampling_strategy: group_by_length").data.sampling == Sampling::random);
   EXPECT_TRUE(has_note(with("group_by_length: true"), "group_by_length"));
   EXPECT_EQ(with("torch_dtype: torch.bfloat16").model.dtype, ComputeType::bfloat16);
-  EXPECT_TRUE(with("report_to: [tensorboard]").training.report_to.empty());
+  EXPECT_EQ(with("report_to: [wandb, tensorboard]").training.report_to,
+            std::vector<std::string>{"tensorboard"});
+  EXPECT_TRUE(has_note(with("report_to: wandb"), "nothing is sent to wandb"));
+  EXPECT_TRUE(with("report_to: none").training.report_to.empty());
   const Recipe ignored = with(
       "training: {run_name: x, tf32: true, dataloader_num_workers: 4, push_to_hub: false,"
       " gradient_checkpointing_kwargs: {use_reentrant: false}}");

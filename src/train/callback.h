@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "train/memory_use.h"
 
 namespace elenchus {
 
@@ -21,6 +22,7 @@ struct RunProgress {
   std::int64_t tokens = 0;  ///< tokens trained on so far
   double tokens_per_second =
       0;  ///< in the steps since the run, or its resumption, began; not in evaluations and saves
+  MemoryUse memory = {};
 };
 
 /// Known before the first step.
@@ -35,6 +37,7 @@ struct RunInfo {
   std::string best_metric;           ///< the one that chooses the best model, without "eval_"
   bool greater_is_better = false;
   Json::Array log_history;  ///< rows of the steps done before
+  MemoryUse memory = {};
 };
 
 /// One optimizer step.
@@ -52,7 +55,6 @@ struct StepReport {
 struct LogReport {
   RunProgress progress = {};
   double loss = 0, grad_norm = 0, learning_rate = 0;
-  std::int64_t peak_memory_bytes = 0;  ///< of the process, on the host
   Json row;
 };
 
@@ -65,6 +67,8 @@ struct Sample {
 struct EvaluationReport {
   RunProgress progress = {};
   std::map<std::string, double> values = {};  ///< "eval_loss", "eval_<metric>"
+  double seconds = 0;
+  double generating_seconds = 0;  ///< of these, spent on generating replies for metrics
   bool best_so_far = false;
   std::vector<Sample> samples = {};
   Json row;
@@ -80,10 +84,10 @@ struct SaveReport {
 struct EndReport {
   RunProgress progress = {};
   double train_loss = 0;  ///< mean over all steps
+  double final_loss = 0;  ///< of the last row of the log; train_loss without one
   double seconds = 0;     ///< of training, over all its parts
   std::optional<double> best_metric;
   std::optional<std::int64_t> best_step;
-  std::int64_t peak_memory_bytes = 0;
   Json row;
 };
 

@@ -111,7 +111,7 @@ void write_tensors(AtomicFolder& folder, std::string_view name, const Safetensor
 Json read_json(const fs::path& path) { return Json::parse(read_text_file(path), path.string()); }
 
 void collect_differences(const Json* saved, const Json* present, const std::string& path,
-                         std::vector<std::string>& out) {
+                         std::vector<Difference>& out) {
   if (saved && present && *saved == *present) return;
   const bool objects =
       (!saved || saved->is_object()) && (!present || present->is_object()) && (saved || present);
@@ -119,7 +119,8 @@ void collect_differences(const Json* saved, const Json* present, const std::stri
     const auto text = [](const Json* value) {
       return value ? printable(value->dump(), 120) : std::string("nothing");
     };
-    out.push_back(cat(path, ": the checkpoint has ", text(saved), ", this run ", text(present)));
+    out.push_back(
+        {path, cat(path, ": the checkpoint has ", text(saved), ", this run ", text(present))});
     return;
   }
   const auto child = [&](const std::string& key) {
@@ -133,13 +134,30 @@ void collect_differences(const Json* saved, const Json* present, const std::stri
       if (!saved || !saved->find(key)) child(key);
 }
 
-void check_identity(const fs::path& checkpoint, const Json& saved, const Json& present) {
-  const std::vector<std::string> differences = identity_differences(saved, present);
-  if (differences.empty()) return;
-  std::string list;
-  for (const std::string& one : differences) list += "\n  " + one;
-  throw wrong_checkpoint(checkpoint, cat("this checkpoint belongs to another run:", list,
-                                         "\nUndo the changes, or start anew without --resume."));
+bool accepted(const std::string& name, const std::vector<std::string>& accept) {
+  return std::ranges::any_of(
+      accept, [&](const std::string& one) { return name == one || name.starts_with(one + "."); });
+}
+
+/// The differences that were accepted. UserError (wrong_checkpoint) lists the others.
+std::vector<std::string> check_identity(const fs::path& checkpoint, const Json& saved,
+                                        const Expected& expected) {
+  std::vector<std::string> taken_over;
+  std::string list, names;
+  for (const Difference& one : identity_differences(saved, expected.identity)) {
+    if (accepted(one.name, expected.accept)) {
+      taken_over.push_back(one.text);
+      continue;
+    }
+    list += "\n  " + one.text;
+    names += (names.empty() ? "" : ", ") + one.name;
+  }
+  if (list.empty()) return taken_over;
+  throw wrong_checkpoint(checkpoint,
+                         cat("this checkpoint belongs to another run:", list,
+                             "\nUndo the changes, start anew without --resume, or go on with them: "
+                             "training.accept_changes=[",
+                             names, "]"));
 }
 
 }  // namespace
@@ -160,8 +178,8 @@ std::vector<std::int64_t> checkpoint_steps(const fs::path& folder) {
   return steps;
 }
 
-std::vector<std::string> identity_differences(const Json& saved, const Json& present) {
-  std::vector<std::string> out;
+std::vector<Difference> identity_differences(const Json& saved, const Json& present) {
+  std::vector<Difference> out;
   collect_differences(&saved, &present, "", out);
   return out;
 }
@@ -251,7 +269,7 @@ std::optional<FoundCheckpoint> CheckpointStore::newest_valid(const Say& say) con
   return std::nullopt;
 }
 
-CheckpointState CheckpointStore::restore(const fs::path& checkpoint, const Json& identity,
+CheckpointState CheckpointStore::restore(const fs::path& checkpoint, const Expected& expected,
                                          AdamW& optimizer) const {
   if (const auto problem = verify_folder(checkpoint))
     throw wrong_checkpoint(checkpoint, cat("the checkpoint is damaged: ", *problem));
@@ -261,7 +279,8 @@ CheckpointState CheckpointStore::restore(const fs::path& checkpoint, const Json&
   if (version != kFormatVersion)
     throw wrong_checkpoint(checkpoint, cat("format version ", version, "; this program reads ",
                                            kFormatVersion, ": use a newer release"));
-  check_identity(checkpoint, extra.at("identity", what), identity);
+  std::vector<std::string> taken_over =
+      check_identity(checkpoint, extra.at("identity", what), expected);
   const ParamSet& params = optimizer.params();
   const SafetensorsFile weights = open_adapter_weights(checkpoint);
   const SafetensorsFile moments(checkpoint / kOptimizerFile);
@@ -272,7 +291,8 @@ CheckpointState CheckpointStore::restore(const fs::path& checkpoint, const Json&
                         .scheduler = read_json(checkpoint / kSchedulerFile),
                         .rng_state = read_json(checkpoint / kRngFile),
                         .scaler = std::nullopt,
-                        .identity = extra.at("identity", what)};
+                        .identity = extra.at("identity", what),
+                        .accepted = std::move(taken_over)};
   if (fs::exists(checkpoint / kScalerFile)) state.scaler = read_json(checkpoint / kScalerFile);
   restore_parts(stream_, weights, params, kPeftPrefix, params.values());
   restore_parts(stream_, moments, params, "exp_avg.", optimizer.first_moments());

@@ -28,11 +28,26 @@ struct AdapterFiles {
 
 /// The host part of a checkpoint; the tensors are the optimizer's.
 struct CheckpointState {
-  Json trainer_state;          ///< trainer_state.json
-  Json scheduler;              ///< scheduler.json
-  Json rng_state;              ///< rng_state.json
-  std::optional<Json> scaler;  ///< scaler.json
-  Json identity;               ///< the run it belongs to, kept in the manifest
+  Json trainer_state;                      ///< trainer_state.json
+  Json scheduler;                          ///< scheduler.json
+  Json rng_state;                          ///< rng_state.json
+  std::optional<Json> scaler;              ///< scaler.json
+  Json identity;                           ///< the run it belongs to, kept in the manifest
+  std::vector<std::string> accepted = {};  ///< when restored: differences that were accepted
+};
+
+/// What a checkpoint must agree with.
+struct Expected {
+  const Json& identity;
+  /// Members of the identity that may differ, by their dotted names; a name stands for all below
+  /// it.
+  const std::vector<std::string>& accept;
+};
+
+/// One way in which two runs differ.
+struct Difference {
+  std::string name;  ///< "training.learning_rate"
+  std::string text;  ///< "training.learning_rate: the checkpoint has 0.0001, this run 0.0002"
 };
 
 /// Checkpoints that were moved out of the way.
@@ -68,9 +83,9 @@ class CheckpointStore {
   /// The checkpoint of the highest step that verifies; each one skipped is reported.
   std::optional<FoundCheckpoint> newest_valid(const Say& say) const;
   /// Reads parameters and moments back, and gives the rest. UserError (wrong_checkpoint): damaged,
-  /// of a newer format, of another run (each difference from `identity` is listed), or with tensors
-  /// that are not this run's.
-  CheckpointState restore(const std::filesystem::path& checkpoint, const Json& identity,
+  /// of a newer format, of another run (each difference that is not accepted is listed), or with
+  /// tensors that are not this run's.
+  CheckpointState restore(const std::filesystem::path& checkpoint, const Expected& expected,
                           AdamW& optimizer) const;
   /// The adapter's values alone.
   void restore_adapter(const std::filesystem::path& checkpoint, ParamSet& params) const;
@@ -90,8 +105,7 @@ class CheckpointStore {
 /// The steps of all checkpoint-<step> folders in `folder`, ascending.
 std::vector<std::int64_t> checkpoint_steps(const std::filesystem::path& folder);
 
-/// One line for each difference between two runs' identities: "training.learning_rate: the
-/// checkpoint has 0.0001, this run 0.0002". Empty if they are equal.
-std::vector<std::string> identity_differences(const Json& saved, const Json& present);
+/// The differences between two runs' identities. Empty if they are equal.
+std::vector<Difference> identity_differences(const Json& saved, const Json& present);
 
 }  // namespace elenchus

@@ -73,12 +73,17 @@ TEST(CheckpointStore, RestoresEveryBit) {
   f.store(std::nullopt).save(7, f.optimizer, f.state());
   const CheckpointState back =
       other.store(std::nullopt)
-          .restore(f.folder.path() / "checkpoint-7", f.identity, other.optimizer);
+          .restore(f.folder.path() / "checkpoint-7", {f.identity, {}}, other.optimizer);
   EXPECT_EQ(back.trainer_state, f.state().trainer_state);
   const auto bytes = [](Tensor t) { return std::string((const char*)t.data(), t.bytes()); };
   EXPECT_EQ(bytes(f.model.params().values()), bytes(other.model.params().values()));
   EXPECT_EQ(bytes(f.optimizer.first_moments()), bytes(other.optimizer.first_moments()));
   EXPECT_EQ(bytes(f.optimizer.second_moments()), bytes(other.optimizer.second_moments()));
+  // What was loaded is what the manifest says: saved again, every file has the same bytes.
+  other.store(std::nullopt).save(7, other.optimizer, back);
+  for (const auto& entry : fs::directory_iterator(f.folder.path() / "checkpoint-7"))
+    EXPECT_EQ(toy::text_of(entry.path()),
+              toy::text_of(other.folder.path() / "checkpoint-7" / entry.path().filename()));
 }
 
 TEST(CheckpointStore, EveryFlippedByteIsNoticed) {
@@ -113,7 +118,7 @@ TEST(CheckpointStore, RefusesTensorsOfAnotherShape) {
   ParamSet other(*f.stream, entries);
   AdamW optimizer(*f.stream, other, f.config);
   try {
-    f.store(std::nullopt).restore(f.folder.path() / "checkpoint-1", f.identity, optimizer);
+    f.store(std::nullopt).restore(f.folder.path() / "checkpoint-1", {f.identity, {}}, optimizer);
     FAIL() << "no UserError";
   } catch (const UserError& error) {
     EXPECT_EQ(error.exit_code, ExitCode::wrong_checkpoint);
@@ -131,7 +136,7 @@ TEST(CheckpointStore, AnEarlierCheckpointOfTheNameSurvivesAFailedSave) {
   f.model.params().values().values<float>()[0] = 7;
   store.save(1, f.optimizer, f.state());
   f.model.params().values().values<float>()[0] = 0;
-  store.restore(f.folder.path() / "checkpoint-1", f.identity, f.optimizer);
+  store.restore(f.folder.path() / "checkpoint-1", {f.identity, {}}, f.optimizer);
   EXPECT_EQ(f.model.params().values().values<float>()[0], 7);
   EXPECT_EQ(std::distance(fs::directory_iterator(f.folder.path()), {}), 1);
 }

@@ -1,17 +1,49 @@
 #include "train/log_rows.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cmath>
-#include <fstream>
 #include <limits>
 
 #include "base/error.h"
 #include "base/file.h"
 
 namespace elenchus {
+namespace {
 
 namespace fs = std::filesystem;
+
+/// A descriptor that closes itself. Failures are values: a log is not worth a run.
+class OpenFile {
+ public:
+  OpenFile(const fs::path& path, int flags)
+      : descriptor_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {}
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+  ~OpenFile() {
+    if (ok()) ::close(descriptor_);
+  }
+  bool ok() const { return descriptor_ >= 0; }
+  int descriptor() const { return descriptor_; }
+  bool write_at(std::uint64_t offset, std::string_view bytes) const {
+    while (!bytes.empty()) {
+      const ssize_t written = ::pwrite(descriptor_, bytes.data(), bytes.size(), off_t(offset));
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) return false;
+      offset += std::uint64_t(written);
+      bytes.remove_prefix(std::size_t(written));
+    }
+    return true;
+  }
+
+ private:
+  int descriptor_;
+};
+
+}  // namespace
 
 std::optional<double> row_number(const Json& row, std::string_view key) {
   const Json* value = row.find(key);
@@ -53,11 +85,19 @@ bool try_write_file(const fs::path& path, std::string_view bytes) {
   }
 }
 
+bool try_write_at(const fs::path& path, std::uint64_t offset, std::string_view bytes) {
+  const OpenFile file(path, O_WRONLY);
+  return file.ok() && file.write_at(offset, bytes);
+}
+
 bool try_append(const fs::path& path, std::string_view bytes) {
-  std::ofstream file(path, std::ios::binary | std::ios::app);
-  file.write(bytes.data(), std::streamsize(bytes.size()));
-  file.flush();
-  return bool(file);
+  const OpenFile file(path, O_WRONLY | O_CREAT);
+  const off_t end = file.ok() ? ::lseek(file.descriptor(), 0, SEEK_END) : -1;
+  if (end < 0) return false;
+  const bool written = file.write_at(std::uint64_t(end), bytes);
+  // Half a line would spoil the next one as well.
+  if (!written && ::ftruncate(file.descriptor(), end) != 0) return false;
+  return written;
 }
 
 std::string try_read_file(const fs::path& path) {

@@ -1,6 +1,7 @@
 #pragma once
 // Reading rows of log_history, and small pieces of text that several callbacks write.
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -28,7 +29,11 @@ std::filesystem::path progress_folder(const std::filesystem::path& output_dir);
 /// Writes a file in one step; false where that fails.
 bool try_write_file(const std::filesystem::path& path, std::string_view bytes);
 
-/// Adds to the end of a file; false where that fails.
+/// Writes `bytes` over an existing file from `offset` on; false where that fails, and the file may
+/// hold a part of them then.
+bool try_write_at(const std::filesystem::path& path, std::uint64_t offset, std::string_view bytes);
+
+/// Adds to the end of a file; false where that fails, and then none of it is there.
 bool try_append(const std::filesystem::path& path, std::string_view bytes);
 
 /// The whole of a file; empty where there is none.

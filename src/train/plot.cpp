@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <string_view>
 
 #include "base/error.h"
@@ -162,6 +163,14 @@ void draw_panel(const PlotPanel& panel, double left, double right, double bottom
   plptex((x.low + x.high) / 2, (y.low + y.high) / 2, 1, 0, 0.5, "nothing measured yet");
 }
 
+/// PLplot and cairo do not survive a failed allocation, so there must be room for theirs.
+/// std::bad_alloc.
+void check_memory() {
+  constexpr std::size_t kRoomBytes = std::size_t{64} << 20;
+  const auto room = std::make_unique_for_overwrite<std::byte[]>(kRoomBytes);
+  *static_cast<volatile std::byte*>(room.get()) = {};  // else the compiler may leave it all out
+}
+
 /// PLplot ends the process when its device is missing or the file cannot be opened, so both are
 /// looked at before.
 void check_device(const fs::path& temporary) {
@@ -218,6 +227,7 @@ void draw_plot(const fs::path& png, const std::vector<PlotPanel>& panels) {
   const fs::path temporary = with_nonce(png, ".tmp-");
   std::error_code error;
   try {
+    check_memory();
     check_device(temporary);
     draw_page(temporary, panels);
     write_file_atomically(png, read_text_file(temporary, kPngLimitBytes));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <map>
 
 #include "train/log_rows.h"
 #include "train/toy_run_test.h"
@@ -95,13 +96,84 @@ TEST(Resume, AtEveryMicroBatchGivesTheSameRun) {
   }
 }
 
+/// Fifty steps in two epochs, the last of each short, every one of them saved.
+void fifty_steps(ToyRun& run) {
+  configure(run);
+  run.config.num_train_epochs = 2;
+  run.config.load_best_model_at_end = false;  // the best may be a checkpoint of the other folder
+  run.config.logging_steps = 1;
+  run.config.save_strategy = Strategy::steps;
+  run.config.save_steps = 1;
+  run.scale_loss = true;
+  run.model.poison = [&run](int, LossSum& sum, std::span<float> grads) {
+    // An overflow is a function of the data here, so that it comes again in a resumed run.
+    if (sum.nats > 0.1 && run.trainer->state().step % 9 == 4) grads[0] = INFINITY;
+  };
+}
+
+TEST(Resume, FromEachOfFiftyStepsGivesTheSameRun) {
+  constexpr std::int64_t kRows = 98, kSteps = 50;
+  TemporaryFolder whole;
+  ToyRun run(whole.path(), kRows);
+  fifty_steps(run);
+  ASSERT_EQ(run.make().run().step, kSteps);
+  ASSERT_GT(run.trainer->state().step, run.trainer->state().updates);
+  const std::string scaler =
+      toy::text_of(whole.path() / cat("checkpoint-", kSteps) / "scaler.json");
+  for (std::int64_t step = 1; step <= kSteps; ++step) {
+    TemporaryFolder rest;
+    ToyRun resumed(rest.path(), kRows);
+    fifty_steps(resumed);
+    resumed.config.save_steps = kSteps;
+    resumed.make().resume_from(whole.path() / cat("checkpoint-", step));
+    ASSERT_EQ(resumed.trainer->run().step, kSteps);
+    EXPECT_EQ(toy::text_of(whole.path() / "adapter_model.safetensors"),
+              toy::text_of(rest.path() / "adapter_model.safetensors"))
+        << step;
+    EXPECT_EQ(timeless_history(whole.path()), timeless_history(rest.path())) << step;
+    EXPECT_EQ(run.trainer->state().updates, resumed.trainer->state().updates);
+    if (step == kSteps) continue;
+    EXPECT_EQ(scaler, toy::text_of(rest.path() / cat("checkpoint-", kSteps) / "scaler.json"));
+  }
+}
+
+TEST(Resume, SeesEachRowOncePerEpoch) {
+  TemporaryFolder folder;
+  std::map<std::pair<std::int64_t, std::int64_t>, int> seen;
+  bool done = false;
+  for (int stop_at = 3; !done; stop_at += 4) {
+    StopSignal stop;
+    ToyRun run(folder.path());
+    configure(run);
+    std::vector<std::pair<std::int64_t, std::int64_t>> asked;
+    run.batches.asked = [&](std::int64_t epoch, std::int64_t index) {
+      asked.emplace_back(epoch, index);
+    };
+    run.stop = &stop;
+    run.model.poison = [&](int call, LossSum&, std::span<float>) {
+      if (call == stop_at) raise(SIGTERM);
+    };
+    run.make().resume();
+    const std::int64_t before = run.trainer->state().step;
+    done = run.trainer->run().end == RunEnd::finished;
+    // What the interrupted step had begun with is asked for again.
+    std::int64_t batches = 0;
+    for (std::int64_t step = before + 1; step <= run.trainer->state().step; ++step)
+      batches += run.trainer->plan().group(step).count;
+    asked.resize(std::size_t(batches));
+    for (const auto& one : asked) ++seen[one];
+  }
+  EXPECT_EQ(seen.size(), 40u);  // ten rows, four epochs
+  for (const auto& [place, times] : seen) EXPECT_EQ(times, 1) << place.first << place.second;
+}
+
 TEST(Resume, OfAResumedRunGivesTheSameRun) {
   TemporaryFolder whole, parts;
   ToyRun run(whole.path());
   configure(run);
   run.make().run();
-  run_in_pieces(parts.path(), {5, 6, 2, 9});
-  expect_same_result(whole.path(), parts.path(), "four times");
+  run_in_pieces(parts.path(), {5, 6, 2, 9, 1, 3, 4, 2, 5, 3});
+  expect_same_result(whole.path(), parts.path(), "ten times");
 }
 
 TEST(Resume, AKilledRunLosesOnlyWhatCameAfterItsCheckpoint) {
@@ -181,6 +253,43 @@ TEST(Resume, ListsEveryDifferenceOfAnotherRun) {
         << text;
     EXPECT_NE(text.find("data: "), std::string::npos);
     EXPECT_EQ(text.find("seed"), std::string::npos);
+  }
+}
+
+TEST(Resume, TakesOverTheChangesThatAreAccepted) {
+  TemporaryFolder folder;
+  const auto identity = [](int epochs, double rate) {
+    return Json(Json::Object{
+        {"training", Json::Object{{"learning_rate", rate}, {"num_train_epochs", epochs}}}});
+  };
+  ToyRun first(folder.path());
+  first.config.save_strategy = Strategy::steps;
+  first.identity = identity(2, 0.05);
+  ASSERT_EQ(first.make().run().step, 6);
+  ToyRun longer(folder.path());
+  longer.config.num_train_epochs = 3;
+  longer.config.save_strategy = Strategy::steps;
+  longer.identity = identity(3, 0.05);
+  EXPECT_THROW(longer.make().resume(), UserError);
+  longer.config.accept_changes = {"training.learning_rate"};
+  EXPECT_THROW(longer.make().resume(), UserError);
+  longer.config.accept_changes = {"training.num_train_epochs"};
+  ASSERT_TRUE(longer.make().resume());
+  EXPECT_EQ(longer.trainer->run().step, 9);
+  EXPECT_TRUE(longer.log.said("accepted change: training.num_train_epochs: the checkpoint has 2"));
+  EXPECT_EQ(longer.log.steps.size(), 3u);
+  for (const char* file : {"checkpoint-9/trainer_state.json", "trainer_state.json"})
+    EXPECT_NE(toy::text_of(folder.path() / file).find("this run 3"), std::string::npos);
+  ToyRun shorter(folder.path());
+  shorter.config.num_train_epochs = 1;
+  shorter.identity = identity(1, 0.05);
+  shorter.config.accept_changes = {"training"};  // and all below it
+  try {
+    shorter.make().resume();
+    FAIL() << "no UserError";
+  } catch (const UserError& error) {
+    EXPECT_EQ(error.exit_code, ExitCode::wrong_checkpoint);
+    EXPECT_NE(std::string(error.what()).find("past this run's last step 3"), std::string::npos);
   }
 }
 

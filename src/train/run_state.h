@@ -24,6 +24,7 @@ struct RunState {
   bool adapters_checked = false;     ///< every lora_B was seen to move
   double elapsed_seconds = 0;
   Json::Array log_history;
+  Json::Array accepted_changes;  ///< {"step", "changes"}: resumed as another run, by explicit wish
 
   /// The members that trainer_state.json has no place for. Reals survive bit for bit.
   Json counters() const;

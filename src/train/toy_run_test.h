@@ -113,6 +113,7 @@ class Batches : public BatchSource {
   Batches(std::int64_t rows, std::int64_t size) : rows_(rows), size_(size) {}
   std::int64_t batches_per_epoch() const override { return (rows_ + size_ - 1) / size_; }
   PackedBatch batch(std::int64_t epoch, std::int64_t index) const override {
+    if (asked) asked(epoch, index);
     PackedBatch out;
     out.starts = {0};
     for (std::int64_t k = index * size_; k < std::min(rows_, (index + 1) * size_); ++k) {
@@ -134,6 +135,8 @@ class Batches : public BatchSource {
   std::int64_t max_targets() const override { return size_ * 4; }
   std::int64_t rows() const override { return rows_; }
   std::string fingerprint() const override { return "toy"; }
+
+  std::function<void(std::int64_t epoch, std::int64_t index)> asked;
 
  private:
   std::int64_t rows_, size_;
@@ -181,6 +184,7 @@ struct ToyRun {
   TrainingConfig config;
   Json identity = Json::Object{{"seed", 1}};
   StopSignal* stop = nullptr;
+  std::function<std::vector<Sample>()> sample_replies;
   bool scale_loss = false;
 
   explicit ToyRun(const std::filesystem::path& folder, std::int64_t rows = 10,
@@ -219,7 +223,7 @@ struct ToyRun {
                                                              .evaluator = evaluator.get(),
                                                              .stop = stop,
                                                              .callbacks = std::move(callbacks),
-                                                             .sample_replies = {},
+                                                             .sample_replies = sample_replies,
                                                              .identity = identity,
                                                              .scale_loss = scale_loss,
                                                              .flops_per_token = 6});

@@ -12,7 +12,6 @@ namespace {
 
 constexpr int kBadStepsInARow = 3;      // float32 and bfloat16: the run is lost
 constexpr int kOverflowsInARow = 20;    // float16: the loss scale has had its chance
-constexpr std::size_t kNamesShown = 5;  // of adapters that do not learn
 constexpr std::size_t kRowsShown = 16;  // of a step that went wrong
 
 double now_seconds() {
@@ -120,7 +119,8 @@ void Trainer::begin() {
       .metrics = parts_.evaluator ? parts_.evaluator->metric_names() : std::vector<std::string>{},
       .best_metric = best_.key().substr(5),
       .greater_is_better = best_.greater_is_better(),
-      .log_history = state_.log_history};
+      .log_history = state_.log_history,
+      .memory = measure_memory(parts_.stream)};
   for (const auto& callback : parts_.callbacks) callback->on_begin(info);
 }
 
@@ -202,6 +202,7 @@ void Trainer::judge(const StepReport& report, const StepSums& sums) {
     state_.total_loss += report.loss;
     ++state_.total_loss_steps;
   }
+  warn_of_jump(report.loss);
   state_.skipped_in_a_row = report.applied ? 0 : state_.skipped_in_a_row + 1;
   const double scale = scaler_.scale();
   if (parts_.scale_loss) scaler_.update(!report.applied);
@@ -232,11 +233,18 @@ void Trainer::warn_of_dead_adapters() {
   }
   if (dead.empty()) return;
   std::string names;
-  for (std::size_t i = 0; i < dead.size() && i < kNamesShown; ++i)
-    names += cat(i ? ", " : "", dead[i]);
-  tell(MessageLevel::warning, cat(dead.size(), " of ", all,
-                                  " adapters did not move in the first step and will not learn: ",
-                                  names, dead.size() > kNamesShown ? ", ..." : ""));
+  for (std::size_t i = 0; i < dead.size(); ++i) names += cat(i ? ", " : "", dead[i]);
+  tell(MessageLevel::warning,
+       cat(dead.size(), " of ", all,
+           " adapters did not move in the first step and will not learn: ", names));
+}
+
+void Trainer::warn_of_jump(double loss) {
+  if (const auto usual = loss_watch_.observe(loss))
+    tell(MessageLevel::warning, cat("step ", state_.step, ": the loss ", loss, " is ",
+                                    loss / *usual, " times the usual ", *usual,
+                                    " (median of the last steps); if it stays there, lower "
+                                    "training.learning_rate or training.max_grad_norm"));
 }
 
 bool Trainer::numbers_are_hopeless() const {
@@ -245,20 +253,28 @@ bool Trainer::numbers_are_hopeless() const {
 
 double Trainer::elapsed_seconds() const { return elapsed_before_ + now_seconds() - began_seconds_; }
 
-RunProgress Trainer::progress() const {
-  const double here = now_seconds() - began_seconds_;
+/// By the mean step and the mean evaluation so far.
+double Trainer::remaining_seconds() const {
   const std::int64_t steps = state_.step - steps_before_;
-  const double left = double(plan_.total_steps - state_.step);
+  const std::int64_t left = plan_.total_steps - state_.step;
+  if (steps <= 0 || left <= 0) return 0;
+  const double evaluation = evaluations_ > 0 ? evaluating_seconds_ / double(evaluations_) : 0;
+  return stepping_seconds_ / double(steps) * double(left) +
+         evaluation * double(still_due(config_.eval_strategy, eval_steps_));
+}
+
+RunProgress Trainer::progress() const {
   return {
       .step = state_.step,
       .total_steps = plan_.total_steps,
       .epoch = plan_.epoch_after(state_.step),
       .elapsed_seconds = elapsed_seconds(),
-      .remaining_seconds = steps > 0 ? here / double(steps) * left : 0,
+      .remaining_seconds = remaining_seconds(),
       .tokens = state_.input_tokens,
       .tokens_per_second = stepping_seconds_ > 0
                                ? double(state_.input_tokens - tokens_before_) / stepping_seconds_
-                               : 0};
+                               : 0,
+      .memory = measure_memory(parts_.stream)};
 }
 
 void Trainer::tell(MessageLevel level, const std::string& text) const {

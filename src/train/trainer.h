@@ -15,6 +15,7 @@
 #include "train/early_stopping.h"
 #include "train/evaluator.h"
 #include "train/loss_scaler.h"
+#include "train/loss_watch.h"
 #include "train/run_state.h"
 #include "train/schedule.h"
 #include "train/step_plan.h"
@@ -32,7 +33,8 @@ struct TrainerParts {
   Evaluator* evaluator = nullptr;  ///< null: no evaluation rows
   StopSignal* stop = nullptr;      ///< null: signals are not looked at
   std::vector<std::unique_ptr<Callback>> callbacks;
-  std::function<std::vector<Sample>()> sample_replies;  ///< asked after each evaluation
+  /// Asked after each evaluation. May be cut short where a stop is asked for.
+  std::function<std::vector<Sample>()> sample_replies;
   Json identity;               ///< recipe parts that matter, data fingerprint, base model hash
   bool scale_loss = false;     ///< compute type is float16
   double flops_per_token = 0;  ///< for total_flos
@@ -56,7 +58,8 @@ class Trainer {
   /// Checks everything that can be checked before the first step. UserError.
   Trainer(const TrainingConfig& config, TrainerParts parts);
   /// Restores the newest valid checkpoint of the output folder; false where there is none.
-  /// UserError (wrong_checkpoint) lists each way in which it belongs to another run.
+  /// UserError (wrong_checkpoint) lists each way in which it belongs to another run, or says that
+  /// it is past this run's end. What training.accept_changes names is taken over, said, recorded.
   bool resume();
   /// Restores one checkpoint. UserError as resume().
   void resume_from(const std::filesystem::path& checkpoint);
@@ -72,6 +75,7 @@ class Trainer {
   const StepPlan& plan() const { return plan_; }
   const Schedule& schedule() const { return schedule_; }
   const RunState& state() const { return state_; }
+  const AdamW& optimizer() const { return optimizer_; }
 
  private:
   struct StepSums;
@@ -82,6 +86,7 @@ class Trainer {
   bool accumulate(const MicroBatchGroup& group, StepSums& sums);
   void judge(const StepReport& report, const StepSums& sums);
   void warn_of_dead_adapters();
+  void warn_of_jump(double loss);
   bool numbers_are_hopeless() const;
   bool stop_requested() const { return parts_.stop && parts_.stop->stop_requested() != 0; }
   // trainer_events.cpp: what happens between steps
@@ -89,6 +94,7 @@ class Trainer {
   void log_if_due();
   bool evaluate(bool& improved);
   void save();
+  void rotate();
   RunResult finish();
   RunResult interrupted();
   RunResult bad_numbers(const std::string& what);
@@ -96,6 +102,8 @@ class Trainer {
   void write_results(const Json& summary);
   Json summary_row() const;
   bool due(Strategy strategy, std::int64_t interval, double delay) const;
+  std::int64_t still_due(Strategy strategy, std::int64_t interval) const;
+  double remaining_seconds() const;
   bool last_step() const { return state_.step >= plan_.total_steps; }
   RunProgress progress() const;
   double elapsed_seconds() const;
@@ -104,6 +112,7 @@ class Trainer {
   CheckpointState checkpoint_state() const;
   Json trainer_state(bool done) const;
   void restore_host_state(const CheckpointState& saved);
+  void tell_of_changes(const CheckpointState& saved);
   bool finished_before() const;
 
   TrainingConfig config_;
@@ -112,6 +121,7 @@ class Trainer {
   Schedule schedule_;
   AdamW optimizer_;
   LossScaler scaler_;
+  LossWatch loss_watch_;
   BestMetric best_;
   RunState state_;
   std::int64_t logging_steps_ = 1, eval_steps_ = 1, save_steps_ = 1;
@@ -125,6 +135,8 @@ class Trainer {
   std::int64_t steps_before_ = 0;   // steps of its earlier parts
   std::int64_t tokens_before_ = 0;  // tokens of its earlier parts
   double stepping_seconds_ = 0;     // of this part's steps, evaluations and saves left out
+  double evaluating_seconds_ = 0;   // of this part's evaluations
+  std::int64_t evaluations_ = 0;    // as many
 };
 
 }  // namespace elenchus

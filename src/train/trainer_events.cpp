@@ -1,25 +1,18 @@
 // What happens between steps: log rows, evaluations, checkpoints, and the end of a run.
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
 
 #include "base/file.h"
 #include "ops/grad_norm/grad_norm.h"
+#include "train/log_rows.h"
 #include "train/trainer.h"
 
 namespace elenchus {
 namespace {
 
 constexpr int kFailedSavesInARow = 3;
-
-std::int64_t peak_memory_bytes() {
-  struct rusage usage {};
-  getrusage(RUSAGE_SELF, &usage);
-  return std::int64_t(usage.ru_maxrss) * 1024;
-}
 
 /// The members of a row of log_history without its step, as the *_results.json files hold them.
 Json without_step(const Json& row) {
@@ -49,6 +42,13 @@ bool Trainer::due(Strategy strategy, std::int64_t interval, double delay) const 
   }
 }
 
+/// How often due() will say so of a strategy after this step, the last step's among them.
+std::int64_t Trainer::still_due(Strategy strategy, std::int64_t interval) const {
+  if (strategy != Strategy::steps && strategy != Strategy::epoch) return 0;
+  const std::int64_t every = strategy == Strategy::steps ? interval : plan_.steps_per_epoch;
+  return (plan_.total_steps + every - 1) / every - state_.step / every;
+}
+
 /// Everything that belongs to the end of a step and is not done yet. False: no step follows.
 bool Trainer::after_step() {
   log_if_due();
@@ -76,7 +76,6 @@ void Trainer::log_if_due() {
                    .loss = state_.window_loss / double(state_.step - state_.last_logged_step),
                    .grad_norm = last_.grad_norm,
                    .learning_rate = last_.learning_rate,
-                   .peak_memory_bytes = peak_memory_bytes(),
                    .row = {}};
   report.row = Json::Object{{"epoch", report.progress.epoch},
                             {"grad_norm", report.grad_norm},
@@ -89,31 +88,40 @@ void Trainer::log_if_due() {
   for (const auto& callback : parts_.callbacks) callback->on_log(report);
 }
 
-/// False: a signal asked to stop on the way, and the evaluation is still to be done.
+/// False: a signal asked to stop on the way, and all of the evaluation is still to be done.
 bool Trainer::evaluate(bool& improved) {
+  const double began = elapsed_seconds();
   const Evaluation found = parts_.evaluator->evaluate([&](std::int64_t done, std::int64_t all) {
     for (const auto& callback : parts_.callbacks) callback->on_evaluation_progress(done, all);
     return !stop_requested();
   });
   if (!found.complete) return false;
+  std::vector<Sample> samples;
+  if (parts_.sample_replies) samples = parts_.sample_replies();
+  if (parts_.sample_replies && stop_requested()) return false;
+  evaluating_seconds_ += elapsed_seconds() - began;
+  ++evaluations_;
   state_.evaluated_step = state_.step;
   saved_step_.reset();
   // Before the first step there is no checkpoint that could be the best.
   improved = state_.step > 0 && best_.observe(state_.step, found.values.at(best_.key()));
   EvaluationReport report{.progress = progress(),
                           .values = found.values,
+                          .seconds = found.seconds,
+                          .generating_seconds = found.generating_seconds,
                           .best_so_far = improved,
-                          .samples = {},
+                          .samples = std::move(samples),
                           .row = Json::Object{}};
   const double seconds = std::max(found.seconds, 1e-9);
   for (const auto& [name, value] : found.values) report.row.set(name, value);
   report.row.set("epoch", report.progress.epoch);
   report.row.set("eval_runtime", found.seconds);
+  if (found.generating_seconds > 0)
+    report.row.set("eval_generate_runtime", found.generating_seconds);
   report.row.set("eval_samples_per_second", double(found.samples) / seconds);
   report.row.set("eval_steps_per_second", double(found.batches) / seconds);
   report.row.set("step", state_.step);
   state_.log_history.push_back(report.row);
-  if (parts_.sample_replies) report.samples = parts_.sample_replies();
   for (const auto& callback : parts_.callbacks) callback->on_evaluate(report);
   return true;
 }
@@ -130,7 +138,6 @@ void Trainer::save() {
     parts_.checkpoints.save(state_.step, optimizer_, checkpoint_state());
     saved_step_ = state_.step;
     failed_saves_ = 0;
-    parts_.checkpoints.rotate(best_.best_step());
   } catch (const DeviceError& error) {
     if (error.exit_code == ExitCode::device_failed) throw;
     tell(MessageLevel::warning,
@@ -143,6 +150,16 @@ void Trainer::save() {
                           .path = parts_.checkpoints.path_of(state_.step),
                           .seconds = elapsed_seconds() - began};
   for (const auto& callback : parts_.callbacks) callback->on_save(report);
+  rotate();
+}
+
+/// A checkpoint that cannot be deleted costs space, nothing else.
+void Trainer::rotate() {
+  try {
+    parts_.checkpoints.rotate(best_.best_step());
+  } catch (const DeviceError& error) {
+    tell(MessageLevel::warning, cat("an old checkpoint was not removed: ", error.what()));
+  }
 }
 
 RunResult Trainer::interrupted() {
@@ -202,19 +219,24 @@ RunResult Trainer::finish() {
     return bad_numbers("the adapter is not exported: its numbers are not finite");
   state_.log_history.push_back(summary);
   write_results(summary);
+  const double train_loss = summary.at("train_loss", "summary").as_number("train_loss");
   EndReport report{.progress = progress(),
-                   .train_loss = summary.at("train_loss", "summary").as_number("train_loss"),
+                   .train_loss = train_loss,
+                   .final_loss = train_loss,
                    .seconds = elapsed_seconds(),
                    .best_metric = best_.best(),
                    .best_step = best_.best_step(),
-                   .peak_memory_bytes = peak_memory_bytes(),
                    .row = summary};
+  for (const Json& row : state_.log_history)
+    if (const auto loss = row_number(row, "loss")) report.final_loss = *loss;
   for (const auto& callback : parts_.callbacks) callback->on_end(report);
+  // Last of all, for it says that the run is done: one that is cut off before comes back here.
+  write_file_atomically(parts_.checkpoints.output_dir() / "trainer_state.json",
+                        trainer_state(true).dump_sorted(2) + "\n");
   return {RunEnd::finished, 0, state_.step};
 }
 
-/// The adapter first: whatever fails afterwards, it is safe. trainer_state.json last: it says that
-/// the run is done.
+/// The adapter first: whatever fails afterwards, it is safe.
 void Trainer::write_results(const Json& summary) {
   const auto& folder = parts_.checkpoints.output_dir();
   const auto write = [&](std::string_view name, const Json& json) {
@@ -233,7 +255,6 @@ void Trainer::write_results(const Json& summary) {
       if (key != "epoch") all.set(key, value);
   }
   write("all_results.json", all);
-  write("trainer_state.json", trainer_state(true));
 }
 
 }  // namespace elenchus

@@ -53,6 +53,8 @@ Json Trainer::trainer_state(bool done) const {
   own.set("best_step", or_null(best_.best_step()));
   own.set("evaluations_without_better", best_.evaluations_without_better());
   own.set("identity", parts_.identity);
+  own.set("recent_losses", loss_watch_.state());
+  own.set("accepted_changes", state_.accepted_changes);
   const Json control = Json::Object{{"should_epoch_stop", false},
                                     {"should_evaluate", false},
                                     {"should_log", false},
@@ -110,12 +112,33 @@ bool Trainer::resume() {
 }
 
 void Trainer::resume_from(const std::filesystem::path& checkpoint) {
-  const CheckpointState saved = parts_.checkpoints.restore(checkpoint, parts_.identity, optimizer_);
+  const CheckpointState saved =
+      parts_.checkpoints.restore(checkpoint, {parts_.identity, config_.accept_changes}, optimizer_);
   restore_host_state(saved);
+  if (state_.step > plan_.total_steps)
+    throw UserError(cat(checkpoint.string(), ": the checkpoint is at step ", state_.step,
+                        ", past this run's last step ", plan_.total_steps,
+                        "; raise training.num_train_epochs or training.max_steps"),
+                    ExitCode::wrong_checkpoint);
   resumed_ = true;
   saved_step_ = state_.step;
   tell(MessageLevel::info, cat("resuming from ", checkpoint.string(), ": step ", state_.step,
                                " of ", plan_.total_steps));
+  if (!saved.accepted.empty()) tell_of_changes(saved);
+}
+
+/// The run goes on as another one, by the user's explicit wish: that is said and kept.
+void Trainer::tell_of_changes(const CheckpointState& saved) {
+  Json::Array changes;
+  for (const std::string& change : saved.accepted) {
+    changes.push_back(change);
+    tell(MessageLevel::warning, cat("accepted change: ", change));
+  }
+  state_.accepted_changes.push_back(
+      Json::Object{{"step", state_.step}, {"changes", std::move(changes)}});
+  const Json& rates = saved.scheduler.at("last_lr", "scheduler.json");
+  tell(MessageLevel::warning, cat("the next step's learning rate is ", schedule_.lr(state_.updates),
+                                  "; without the changes it was ", rates.dump()));
 }
 
 void Trainer::restore_host_state(const CheckpointState& saved) {
@@ -128,6 +151,9 @@ void Trainer::restore_host_state(const CheckpointState& saved) {
   state_.restore_counters(*own);
   state_.log_history =
       saved.trainer_state.at("log_history", kWhat).as_array("trainer_state.json: log_history");
+  if (const Json* losses = own->find("recent_losses")) loss_watch_.restore(*losses);
+  if (const Json* changes = own->find("accepted_changes"))
+    state_.accepted_changes = changes->as_array("trainer_state.json: accepted_changes");
   optimizer_.set_updates(state_.updates);
   const Json& best = own->at("best_metric", kWhat);
   const Json& step = own->at("best_step", kWhat);
@@ -135,6 +161,7 @@ void Trainer::restore_host_state(const CheckpointState& saved) {
                 step.is_null() ? std::nullopt : std::optional(step.as_integer("best_step")),
                 own->at("evaluations_without_better", kWhat).as_integer(kWhat));
   if (!parts_.scale_loss) return;
+  if (!saved.scaler && !saved.accepted.empty()) return;  // fp16 itself may be what was accepted
   if (!saved.scaler)
     throw UserError("the checkpoint has no scaler.json: it is of a run without fp16",
                     ExitCode::wrong_checkpoint);

@@ -227,7 +227,7 @@ TEST(Trainer, SavesWhenASignalAsksAndGoesOn) {
 }
 
 TEST(Trainer, StopsAtASignalWithItsExitCode) {
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     TemporaryFolder folder;
     StopSignal stop;
     ToyRun run(folder.path());
@@ -240,6 +240,37 @@ TEST(Trainer, StopsAtASignalWithItsExitCode) {
     EXPECT_EQ(result.end, RunEnd::interrupted);
     EXPECT_EQ(result.exit_code, 128 + signal);
     EXPECT_EQ(run.log.saves.size(), 1u);
+  }
+}
+
+TEST(StopSignal, LeavesAHangUpAloneThatIsIgnored) {
+  const auto earlier = std::signal(SIGHUP, SIG_IGN);  // as nohup has it
+  {
+    const StopSignal stop;
+    raise(SIGHUP);
+    EXPECT_EQ(stop.stop_requested(), 0);
+  }
+  EXPECT_EQ(std::signal(SIGHUP, earlier), SIG_IGN);
+}
+
+TEST(Trainer, AStopDuringSamplesRepeatsTheEvaluation) {
+  TemporaryFolder folder;
+  for (const bool resumed : {false, true}) {
+    StopSignal stop;
+    ToyRun run(folder.path());
+    run.stop = &stop;
+    run.config.eval_strategy = Strategy::steps;
+    run.config.eval_steps = 3;
+    run.sample_replies = [&] {
+      if (!resumed) raise(SIGTERM);
+      return std::vector<Sample>{{"prompt", "reply"}};
+    };
+    run.make();
+    if (resumed) run.trainer->resume();
+    const RunResult result = run.trainer->run();
+    EXPECT_EQ(result.end, resumed ? RunEnd::finished : RunEnd::interrupted);
+    EXPECT_EQ(run.log.evaluations,
+              resumed ? (std::vector<std::int64_t>{3, 6}) : std::vector<std::int64_t>{});
   }
 }
 

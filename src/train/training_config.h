@@ -25,6 +25,7 @@ struct TrainingConfig {
   static constexpr bool kHasFields = true;
   std::string output_dir = "trainer_output";
   std::optional<std::string> resume_from_checkpoint;  ///< "true", or a checkpoint folder
+  std::vector<std::string> accept_changes;
   double num_train_epochs = 3;
   std::int64_t max_steps = -1;
   int per_device_train_batch_size = 8;
@@ -75,6 +76,10 @@ struct TrainingConfig {
             "true: go on from the newest valid checkpoint; or a checkpoint folder",
             {"auto_resume_from_checkpoints"}},
       s.resume_from_checkpoint);
+    v(Field{"accept_changes",
+            "what a resumed run may change, by name: [training.num_train_epochs] extends a run; "
+            "recorded in trainer_state.json"},
+      s.accept_changes);
     v(Field{"num_train_epochs", "passes over the training rows", {"num_epochs", "epochs"}},
       s.num_train_epochs);
     v(Field{"max_steps", "stop after so many optimizer steps; -1: by epochs", {"iters"}},
@@ -132,8 +137,8 @@ struct TrainingConfig {
       s.logging_steps);
     v(Field{"logging_first_step", "log the first step too"}, s.logging_first_step);
     v(Field{"report_to",
-            "accepted; the numbers go to trainer_state.json, trainer_log.jsonl and "
-            "training_progress/"},
+            "tensorboard: event files, too; trainer_state.json, trainer_log.jsonl and "
+            "training_progress/ are always written"},
       s.report_to);
     v(Field{"seed", "of every random number", {"random_state"}}, s.seed);
     v(Field{"label_smoothing_factor", "label smoothing of the loss"}, s.label_smoothing_factor);
@@ -143,7 +148,7 @@ struct TrainingConfig {
     v(Field{"overwrite_output_dir",
             "accepted: an earlier run's checkpoints are moved into previous_run"},
       s.overwrite_output_dir);
-    v(Field{"logging_dir", "accepted: logs go to output_dir"}, s.logging_dir);
+    v(Field{"logging_dir", "where event files go; null: output_dir/runs"}, s.logging_dir);
     v(Field{"class_weights", "classifiers: a list, or balanced"}, s.class_weights);
     v(Field{"sample_prompts", "prompts answered at each evaluation, into the log"},
       s.sample_prompts);

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "train/callbacks/memory_log.h"
 #include "train/callbacks/plots.h"
 #include "train/callbacks/progress_bar.h"
 #include "train/callbacks/samples.h"
@@ -45,27 +46,80 @@ Json eval_row(std::int64_t step, double score) {
 }
 
 TEST(MetricsCsv, OneLineAStepAndEmptyWhereNotMeasured) {
-  const Json::Array rows = {train_row(1, 2.5), train_row(2, NAN), eval_row(2, 0.75),
-                            eval_row(3, 1)};
-  EXPECT_EQ(metrics_csv_text(rows, {"eval_loss", "style", "combined_score"}),
+  toy::TemporaryFolder folder;
+  const fs::path file = folder.path() / "training_progress/training_metrics.csv";
+  RunInfo resumed = info_of(folder.path());
+  for (int begin = 0; begin < 2; ++begin) {
+    MetricsCsv csv;
+    csv.on_begin(begin == 0 ? info_of(folder.path()) : resumed);
+    if (begin == 0) csv.on_log({.row = train_row(1, 2.5)});
+    csv.on_log({.row = train_row(2, NAN)});
+    csv.on_evaluate({.row = eval_row(2, 0.75)});
+    csv.on_evaluate({.row = eval_row(3, 1)});
+    EXPECT_EQ(toy::text_of(file),
+              "step,epoch,loss,learning_rate,eval_loss,style,combined_score\n"
+              "1,0.2,2.5,0.0001,,,\n"
+              "2,0.4,nan,0.0001,1.5,0.25,0.75\n"
+              "3,0.6,,,1.5,0.25,1.0\n");
+    resumed.first_step = 1;
+    resumed.log_history = {train_row(1, 2.5)};
+  }
+}
+
+TEST(MetricsCsv, TakesUpLinesThatTheDiskDidNotTake) {
+  toy::TemporaryFolder folder;
+  const fs::path file = folder.path() / "training_progress/training_metrics.csv";
+  MetricsCsv csv;
+  csv.on_begin(info_of(folder.path()));
+  csv.on_log({.row = train_row(1, 2.5)});
+  const fs::path hidden = folder.path() / "hidden";
+  fs::rename(file, hidden);  // its place is gone, so nothing can be written
+  csv.on_log({.row = train_row(2, 2)});
+  csv.on_evaluate({.row = eval_row(2, 0.75)});
+  csv.on_log({.row = train_row(3, 1)});
+  fs::rename(hidden, file);
+  csv.on_log({.row = train_row(4, 1)});
+  EXPECT_EQ(toy::text_of(file),
             "step,epoch,loss,learning_rate,eval_loss,style,combined_score\n"
             "1,0.2,2.5,0.0001,,,\n"
-            "2,0.4,nan,0.0001,1.5,0.25,0.75\n"
-            "3,0.6,,,1.5,0.25,1.0\n");
+            "2,0.4,2.0,0.0001,1.5,0.25,0.75\n"
+            "3,0.6,1.0,0.0001,,,\n"
+            "4,0.8,1.0,0.0001,,,\n");
+}
+
+TEST(MemoryLog, HasALineForEachEvaluation) {
+  toy::TemporaryFolder folder;
+  RunInfo info = info_of(folder.path());
+  info.memory = {.process_bytes = 10, .process_peak_bytes = 20, .device_bytes = std::nullopt};
+  EvaluationReport evaluation;
+  evaluation.progress.step = 4;
+  evaluation.progress.memory = {.process_bytes = 11, .process_peak_bytes = 20, .device_bytes = 5};
+  EndReport end;
+  end.progress.step = 10;
+  for (int begin = 0; begin < 2; ++begin) {
+    MemoryLog log;
+    log.on_begin(info);
+    log.on_evaluate(evaluation);
+    log.on_end(end);
+    info.first_step = 4;
+  }
+  EXPECT_EQ(toy::text_of(folder.path() / "training_progress/memory.csv"),
+            "step,event,process_bytes,process_peak_bytes,device_bytes\n"
+            "0,start,10,20,\n4,evaluation,11,20,5\n10,end,0,0,\n"
+            "4,start,10,20,\n4,evaluation,11,20,5\n10,end,0,0,\n");
 }
 
 TEST(Summary, SaysWhatWasBest) {
   toy::TemporaryFolder folder;
   Summary summary;
   summary.on_begin(info_of(folder.path()));
-  summary.on_log({.row = train_row(1, 2.5)});
-  summary.on_log({.row = train_row(2, 2.25)});
   summary.on_evaluate({.row = eval_row(2, 0.75)});
   summary.on_evaluate({.row = eval_row(4, 0.5)});
   EndReport end;
   end.progress.step = 10;
   end.progress.epoch = 2;
   end.seconds = 12.5;
+  end.final_loss = 2.25;
   end.best_step = 2;
   summary.on_end(end);
   const Json out = Json::parse(

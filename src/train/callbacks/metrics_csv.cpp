@@ -1,7 +1,6 @@
 #include "train/callbacks/metrics_csv.h"
 
 #include <cmath>
-#include <map>
 
 #include "base/error.h"
 #include "train/log_rows.h"
@@ -18,32 +17,28 @@ std::string field(const std::string& text) {
 
 std::string number(double value) { return std::isfinite(value) ? Json(value).dump() : "nan"; }
 
+/// The summary at the end of the log measures nothing of its own step.
+bool is_measurement(const Json& row) { return !row.find("train_runtime"); }
+
 }  // namespace
 
-std::string metrics_csv_text(const Json::Array& log_history,
-                             const std::vector<std::string>& metrics) {
-  std::vector<std::string> keys = {"epoch", "loss", "learning_rate"};
+std::string metrics_csv_head(const std::vector<std::string>& metrics) {
   std::string out = "step,epoch,loss,learning_rate";
-  for (const std::string& metric : metrics) {
-    out += "," + field(metric);
-    keys.push_back(row_key(metric));
+  for (const std::string& metric : metrics) out += "," + field(metric);
+  return out + "\n";
+}
+
+std::string metrics_csv_line(const Json::Array& rows, const std::vector<std::string>& metrics) {
+  std::vector<std::string> keys = {"epoch", "loss", "learning_rate"};
+  for (const std::string& metric : metrics) keys.push_back(row_key(metric));
+  std::string out = cat(row_step(rows.front()));
+  for (const std::string& key : keys) {
+    std::optional<double> value;
+    for (const Json& row : rows)
+      if (const auto found = row_number(row, key)) value = found;
+    out += "," + (value ? number(*value) : std::string());
   }
-  out += "\n";
-  std::map<std::int64_t, std::map<std::string, double>> lines;
-  for (const Json& row : log_history) {
-    if (row.find("train_runtime")) continue;  // the summary measures nothing of its own step
-    for (const std::string& key : keys)
-      if (const auto value = row_number(row, key)) lines[row_step(row)][key] = *value;
-  }
-  for (const auto& [step, values] : lines) {
-    out += cat(step);
-    for (const std::string& key : keys) {
-      const auto found = values.find(key);
-      out += found == values.end() ? "," : "," + number(found->second);
-    }
-    out += "\n";
-  }
-  return out;
+  return out + "\n";
 }
 
 void MetricsCsv::on_begin(const RunInfo& info) {
@@ -51,22 +46,41 @@ void MetricsCsv::on_begin(const RunInfo& info) {
   if (!folder.empty()) path_ = folder / "training_metrics.csv";
   metrics_ = {"eval_loss"};
   metrics_.insert(metrics_.end(), info.metrics.begin(), info.metrics.end());
-  rows_ = info.log_history;
-  write();
+  std::string text = metrics_csv_head(metrics_);
+  line_.clear();
+  for (const Json& row : info.log_history) {
+    if (!is_measurement(row)) continue;
+    if (!line_.empty() && row_step(line_.front()) != row_step(row)) {
+      text += metrics_csv_line(line_, metrics_);
+      line_.clear();
+    }
+    line_.push_back(row);
+  }
+  line_offset_ = text.size();
+  if (!line_.empty()) text += metrics_csv_line(line_, metrics_);
+  // Lines without their head, or after another run's, would mean nothing.
+  if (!path_.empty() && !try_write_file(path_, text)) path_.clear();
+  unwritten_.clear();
+  written_ = true;
 }
 
-void MetricsCsv::on_log(const LogReport& report) {
-  rows_.push_back(report.row);
-  write();
-}
+void MetricsCsv::on_log(const LogReport& report) { add(report.row); }
 
-void MetricsCsv::on_evaluate(const EvaluationReport& report) {
-  rows_.push_back(report.row);
-  write();
-}
+void MetricsCsv::on_evaluate(const EvaluationReport& report) { add(report.row); }
 
-void MetricsCsv::write() const {
-  if (!path_.empty()) try_write_file(path_, metrics_csv_text(rows_, metrics_));
+/// A step's later row makes its line longer, never shorter: it is written over itself.
+void MetricsCsv::add(const Json& row) {
+  if (path_.empty()) return;
+  if (!line_.empty() && row_step(line_.front()) != row_step(row)) {
+    unwritten_ += metrics_csv_line(line_, metrics_);
+    if (written_) {
+      line_offset_ += unwritten_.size();
+      unwritten_.clear();
+    }
+    line_.clear();
+  }
+  line_.push_back(row);
+  written_ = try_write_at(path_, line_offset_, unwritten_ + metrics_csv_line(line_, metrics_));
 }
 
 }  // namespace elenchus

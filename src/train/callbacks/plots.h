@@ -9,8 +9,9 @@
 
 namespace elenchus {
 
-/// Draws after each evaluation and at the end. A picture that cannot be drawn is left out, once
-/// with a warning.
+/// Draws the overview after each evaluation, after rows of the log as long as that takes a fiftieth
+/// of the time at most, and at the end, where the others come as well. A picture that cannot be
+/// drawn is left out, once with a warning.
 class Plots : public Callback {
  public:
   /// `warn` takes one line.
@@ -29,6 +30,8 @@ class Plots : public Callback {
   std::vector<std::string> metrics_;
   Json::Array rows_;
   bool warned_ = false;
+  double drawn_seconds_ = 0,
+         drawing_seconds_ = 0;  ///< when it was last drawn, and how long that took
 };
 
 }  // namespace elenchus

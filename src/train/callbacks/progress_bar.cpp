@@ -1,6 +1,7 @@
 #include "train/callbacks/progress_bar.h"
 
 #include <fmt/core.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,7 +14,7 @@ namespace {
 
 constexpr double kRedrawSeconds = 0.1;
 constexpr int kBarWidth = 24;
-constexpr double kGiB = 1024.0 * 1024 * 1024;
+constexpr int kUsualColumns = 80;
 
 std::string place(const RunProgress& progress) {
   return fmt::format("step {}/{}  epoch {:.2f}", progress.step, progress.total_steps,
@@ -23,6 +24,12 @@ std::string place(const RunProgress& progress) {
 std::string pace(const RunProgress& progress) {
   return fmt::format("{:.0f} tokens/s  {} left", progress.tokens_per_second,
                      duration_text(progress.remaining_seconds));
+}
+
+int columns_of(std::FILE* terminal) {
+  struct winsize size {};
+  const bool known = ioctl(fileno(terminal), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : kUsualColumns;
 }
 
 }  // namespace
@@ -45,7 +52,11 @@ void ProgressBar::clear() {
   drawn_ = false;
 }
 
-void ProgressBar::draw(const std::string& line) {
+/// A line that wraps could not be redrawn: the bar gives way first, then the end of the text.
+void ProgressBar::draw(double share, const std::string& text) {
+  const int columns = columns_of(out_) - 1;
+  std::string line = bar_text(share, kBarWidth) + " " + text;
+  if (int(line.size()) > columns) line = text.substr(0, std::size_t(columns));
   std::fprintf(out_, "\r%s\x1b[K", line.c_str());
   std::fflush(out_);
   drawn_ = true;
@@ -58,9 +69,11 @@ void ProgressBar::print(const std::string& line) {
 }
 
 void ProgressBar::on_begin(const RunInfo& info) {
+  best_metric_ = info.best_metric;
   if (verbosity_ == Verbosity::quiet) return;
-  print(fmt::format("training: {} steps, {} an epoch, {} epoch{}", info.total_steps,
-                    info.steps_per_epoch, info.epochs, info.epochs == 1 ? "" : "s"));
+  print(fmt::format("training: {} steps, {} an epoch, {} epoch{}; {}", info.total_steps,
+                    info.steps_per_epoch, info.epochs, info.epochs == 1 ? "" : "s",
+                    memory_text(info.memory)));
 }
 
 void ProgressBar::on_step(const StepReport& report) {
@@ -70,29 +83,34 @@ void ProgressBar::on_step(const StepReport& report) {
   if (!last && progress.elapsed_seconds - last_draw_seconds_ < kRedrawSeconds) return;
   last_draw_seconds_ = progress.elapsed_seconds;
   const double share = double(progress.step) / double(progress.total_steps);
-  draw(fmt::format("{} {}  loss {:.4f}  lr {:.3g}  {}", bar_text(share, kBarWidth), place(progress),
-                   report.loss, report.learning_rate, pace(progress)));
+  draw(share, fmt::format("{}  {}  loss {:.4f}  lr {:.3g}  grad_norm {:.3g}  {}", place(progress),
+                          pace(progress), report.loss, report.learning_rate, report.grad_norm,
+                          memory_text(progress.memory)));
 }
 
 void ProgressBar::on_log(const LogReport& report) {
   if (verbosity_ == Verbosity::quiet) return;
-  print(fmt::format("{}  loss {:.4f}  lr {:.3g}  grad_norm {:.3g}  {}  peak memory {:.2f} GiB",
-                    place(report.progress), report.loss, report.learning_rate, report.grad_norm,
-                    pace(report.progress), double(report.peak_memory_bytes) / kGiB));
+  print(fmt::format("{}  loss {:.4f}  lr {:.3g}  grad_norm {:.3g}  {}  {}", place(report.progress),
+                    report.loss, report.learning_rate, report.grad_norm, pace(report.progress),
+                    memory_text(report.progress.memory)));
 }
 
 void ProgressBar::on_evaluation_progress(std::int64_t done, std::int64_t all) {
   if (verbosity_ == Verbosity::quiet || !terminal_) return;
-  draw(fmt::format("{} evaluating {}/{}",
-                   bar_text(double(done) / double(std::max<std::int64_t>(1, all)), kBarWidth), done,
-                   all));
+  draw(double(done) / double(std::max<std::int64_t>(1, all)),
+       fmt::format("evaluating {}/{}", done, all));
 }
 
 void ProgressBar::on_evaluate(const EvaluationReport& report) {
   if (verbosity_ == Verbosity::quiet) return;
   std::string line = place(report.progress);
   for (const auto& [name, value] : report.values) line += fmt::format("  {} {:.4f}", name, value);
-  print(line + (report.best_so_far ? "  (best so far)" : ""));
+  line += report.best_so_far ? "  (best so far)" : "";
+  line += fmt::format("  in {:.1f} s", report.seconds);
+  if (report.generating_seconds > 0)
+    line += fmt::format(", {:.0f} % of it generating replies",
+                        100 * report.generating_seconds / std::max(report.seconds, 1e-9));
+  print(line + "  " + memory_text(report.progress.memory));
 }
 
 void ProgressBar::on_save(const SaveReport& report) {
@@ -101,10 +119,16 @@ void ProgressBar::on_save(const SaveReport& report) {
 }
 
 void ProgressBar::on_end(const EndReport& report) {
-  if (verbosity_ == Verbosity::quiet) return;
-  print(fmt::format("done: {}  mean loss {:.4f}  {}  {:.0f} tokens/s", place(report.progress),
-                    report.train_loss, duration_text(report.seconds),
-                    report.progress.tokens_per_second));
+  const RunProgress& progress = report.progress;
+  print(fmt::format("done: {}  {}  {:.0f} tokens/s  {}", place(progress),
+                    duration_text(report.seconds), progress.tokens_per_second,
+                    memory_text(progress.memory)));
+  std::string result =
+      fmt::format("final loss {:.4f}, mean {:.4f}", report.final_loss, report.train_loss);
+  if (report.best_metric && report.best_step)
+    result += fmt::format("; best {} {:.4f} at step {}", best_metric_, *report.best_metric,
+                          *report.best_step);
+  print(result);
 }
 
 void ProgressBar::on_message(MessageLevel level, const std::string& text) {

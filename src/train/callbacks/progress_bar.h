@@ -9,8 +9,8 @@ namespace elenchus {
 
 enum class Verbosity { normal, quiet };
 
-/// On a terminal one line that is redrawn; elsewhere one line for each logging step, without
-/// carriage returns or colours. Quiet: warnings only.
+/// On a terminal one line that is redrawn, no wider than it; elsewhere one line for each logging
+/// step, without carriage returns or colours. Quiet: warnings and the summary at the end only.
 class ProgressBar : public Callback {
  public:
   /// `out` stays open while it lives; whether it is a terminal is asked of the system.
@@ -26,7 +26,7 @@ class ProgressBar : public Callback {
   void on_message(MessageLevel, const std::string&) override;
 
  private:
-  void draw(const std::string& line);
+  void draw(double share, const std::string& text);
   void print(const std::string& line);
   void clear();
 
@@ -35,6 +35,7 @@ class ProgressBar : public Callback {
   bool terminal_;
   bool drawn_ = false;
   double last_draw_seconds_ = -1;
+  std::string best_metric_;
 };
 
 /// The bar itself: "[=====>    ]".

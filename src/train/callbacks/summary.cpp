@@ -12,18 +12,14 @@ void Summary::on_begin(const RunInfo& info) {
   rows_ = info.log_history;
 }
 
-void Summary::on_log(const LogReport& report) { rows_.push_back(report.row); }
-
 void Summary::on_evaluate(const EvaluationReport& report) { rows_.push_back(report.row); }
 
 void Summary::on_end(const EndReport& report) {
   Json out = Json::Object{{"training_duration", report.seconds},
-                          {"final_loss", report.train_loss},
+                          {"final_loss", report.final_loss},
                           {"total_steps", report.progress.step},
                           {"final_epoch", report.progress.epoch},
-                          {"peak_memory_bytes", report.peak_memory_bytes}};
-  for (const Json& row : rows_)
-    if (const auto loss = row_number(row, "loss")) out.set("final_loss", *loss);
+                          {"peak_memory_bytes", report.progress.memory.process_peak_bytes}};
   std::vector<std::string> metrics = info_.metrics;
   metrics.push_back("eval_loss");
   for (const std::string& metric : metrics) {

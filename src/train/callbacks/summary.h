@@ -10,13 +10,12 @@ namespace elenchus {
 class Summary : public Callback {
  public:
   void on_begin(const RunInfo&) override;
-  void on_log(const LogReport&) override;
   void on_evaluate(const EvaluationReport&) override;
   void on_end(const EndReport&) override;
 
  private:
   RunInfo info_;
-  Json::Array rows_;
+  Json::Array rows_;  ///< of evaluations
 };
 
 }  // namespace elenchus

@@ -1,0 +1,45 @@
+#include "train/memory_use.h"
+
+#include <fmt/core.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace elenchus {
+namespace {
+
+constexpr double kGiB = 1024.0 * 1024 * 1024;
+
+/// 0 where /proc is not there.
+std::int64_t resident_bytes() {
+  std::FILE* file = std::fopen("/proc/self/statm", "re");
+  if (!file) return 0;
+  long all = 0, resident = 0;
+  const int read = std::fscanf(file, "%ld %ld", &all, &resident);
+  std::fclose(file);
+  return read == 2 ? std::int64_t(resident) * sysconf(_SC_PAGESIZE) : 0;
+}
+
+}  // namespace
+
+MemoryUse measure_memory(const Stream& stream) {
+  struct rusage usage {};
+  getrusage(RUSAGE_SELF, &usage);
+  MemoryUse memory{.process_bytes = resident_bytes(),
+                   .process_peak_bytes = std::int64_t(usage.ru_maxrss) * 1024,
+                   .device_bytes = std::nullopt};
+  if (stream.on_cuda()) memory.device_bytes = std::int64_t(stream.allocated_bytes());
+  return memory;
+}
+
+std::string memory_text(const MemoryUse& memory) {
+  std::string text =
+      fmt::format("memory {:.2f} GiB, peak {:.2f} GiB", double(memory.process_bytes) / kGiB,
+                  double(memory.process_peak_bytes) / kGiB);
+  if (memory.device_bytes)
+    text += fmt::format(", device {:.2f} GiB", double(*memory.device_bytes) / kGiB);
+  return text;
+}
+
+}  // namespace elenchus
