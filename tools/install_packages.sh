@@ -4,7 +4,7 @@ set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config ccache python3 python3-pip unzip ca-certificates
   nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libfmt-dev libpcre2-dev libutf8proc-dev libhwy-dev
-  libplplot-dev plplot-driver-cairo fonts-dejavu-core "$@")
+  libplplot-dev plplot-driver-cairo fonts-dejavu-core fonts-vlgothic "$@")
 
 missing=()
 for package in "${packages[@]}"; do
