@@ -38,6 +38,20 @@ TEST(Pack, LaysRowsEndToEndAndNeverPredictsAcrossThem) {
   EXPECT_EQ(batch.rows, (std::vector<std::int64_t>{7, 4}));
 }
 
+TEST(Pack, HasTheLastTokenOfAClassifiedRowPredictItsClass) {
+  auto rows = rows_of_lengths({3, 1, 2});
+  for (TokenizedRow& row : rows) {
+    row.trained.clear();
+    row.label = row.number;
+  }
+  const TokenizedRow* pointers[] = {&rows[2], &rows[0], &rows[1]};
+  const std::int64_t indices[] = {2, 0, 1};
+  const PackedBatch batch = pack(pointers, indices);
+  EXPECT_EQ(batch.target_rows, (std::vector<std::int32_t>{1, 4, 5}));
+  EXPECT_EQ(batch.labels, (std::vector<std::int32_t>{2, 0, 1}));
+  EXPECT_EQ(rows[0].trained_count(), 1);
+}
+
 TEST(FillBins, FillsTheFullestThatStillFits) {
   const std::int64_t lengths[] = {4, 7, 3, 6, 12};
   EXPECT_EQ(fill_bins(lengths, 10), (std::vector<std::vector<std::int64_t>>{{4}, {1, 2}, {3, 0}}));

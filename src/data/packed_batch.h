@@ -17,8 +17,10 @@ struct TokenizedRow {
   std::vector<TokenId> ids;
   std::vector<std::uint8_t>
       trained;              ///< 1: this token is a target (predicted from the one before it)
-  std::int64_t label = -1;  ///< classification
+  std::int64_t label = -1;  ///< the row's class: the one target, predicted from its last token
+  /// Targets of the row.
   std::int64_t trained_count() const {
+    if (label >= 0) return 1;
     std::int64_t n = 0;
     for (const auto t : trained) n += t;
     return n;
@@ -30,12 +32,13 @@ struct PackedBatch {
   std::vector<std::int32_t> tokens;       ///< [N]
   std::vector<std::int32_t> positions;    ///< [N] place in its own sequence
   std::vector<std::int32_t> starts;       ///< [S+1] first token of each sequence; the last is N
-  std::vector<std::int32_t> target_rows;  ///< [M] rows that predict a trained token, ascending
-  std::vector<std::int32_t> labels;       ///< [M] the token each of them should predict
+  std::vector<std::int32_t> target_rows;  ///< [M] rows that predict a token or class, ascending
+  std::vector<std::int32_t> labels;       ///< [M] the token or class each of them should predict
   std::vector<std::int64_t> rows;         ///< [S] index into the data set of each sequence
 };
 
-/// The rows lie end to end, each a sequence of its own. A sequence's first token is never a target.
+/// The rows lie end to end, each a sequence of its own. A sequence's first token is never a target;
+/// a row with a class has its last token predict that.
 PackedBatch pack(std::span<const TokenizedRow* const> rows, std::span<const std::int64_t> indices);
 
 /// The micro-batches of a run, as a function of their number: nothing to save but that number.

@@ -15,16 +15,21 @@ PackedBatch pack(std::span<const TokenizedRow* const> rows, std::span<const std:
   batch.rows.assign(indices.begin(), indices.end());
   batch.starts.push_back(0);
   for (const TokenizedRow* row : rows) {
-    expect(row->trained.size() == row->ids.size(), "a mark for each token");
+    const bool classified = row->label >= 0;
+    expect(classified || row->trained.size() == row->ids.size(), "a mark for each token");
     const std::int32_t first = batch.starts.back();
     for (std::size_t i = 0; i < row->ids.size(); ++i) {
       batch.tokens.push_back(row->ids[i]);
       batch.positions.push_back(std::int32_t(i));
-      if (i == 0 || !row->trained[i]) continue;
+      if (classified || i == 0 || !row->trained[i]) continue;
       batch.target_rows.push_back(first + std::int32_t(i) - 1);
       batch.labels.push_back(row->ids[i]);
     }
     batch.starts.push_back(first + std::int32_t(row->ids.size()));
+    if (!classified) continue;
+    expect(!row->ids.empty(), "a classified row has a last token");
+    batch.target_rows.push_back(batch.starts.back() - 1);
+    batch.labels.push_back(std::int32_t(row->label));
   }
   return batch;
 }

@@ -21,7 +21,7 @@ TokenId next_of(std::span<const TokenId> text) {
 class FakeModel final : public LanguageModel {
  public:
   LossSum loss_and_backward(Context&, ConstTensor, const Targets&, float) override { return {}; }
-  void losses(Context&, ConstTensor, const Targets&, Tensor, Tensor) override {}
+  void losses(Context&, ConstTensor, const Targets&, const LossOutputs&) override {}
   Tensor logits(Context& ctx, ConstTensor tokens, ConstTensor rows) override {
     const auto starts = ctx.sequences.host_starts;
     const auto ids = tokens.values<std::int32_t>();

@@ -53,9 +53,11 @@ std::size_t activation_bytes(Stream& stream, Decoder& decoder, const LargestShap
     Arena::Scope scope(arena);
     DryBatch batch(stream, arena, shapes.eval_tokens, shapes.eval_targets, shapes.eval_sequences);
     batch.context->dropout.reset();
-    Tensor loss = arena.alloc({shapes.eval_targets}, DType::f32);
-    decoder.losses(*batch.context, batch.ids, batch.chosen, loss,
-                   arena.alloc({shapes.eval_targets}, DType::i32));
+    LossOutputs outputs{.row_loss = arena.alloc({shapes.eval_targets}, DType::f32),
+                        .prediction = arena.alloc({shapes.eval_targets}, DType::i32)};
+    if (decoder.num_labels() > 0)
+      outputs.class_scores = arena.alloc({shapes.eval_targets, decoder.num_labels()}, DType::f32);
+    decoder.losses(*batch.context, batch.ids, batch.chosen, outputs);
   }
   if (shapes.prompt_tokens > 0) {
     Arena::Scope scope(arena);

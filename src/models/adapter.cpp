@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <optional>
 #include <set>
 
@@ -47,6 +48,15 @@ class TargetTest {
   std::optional<RecipeRegex> regex_;
   std::set<std::string> used_;
 };
+
+/// Normal values of mean 0: Box and Muller's transform of pairs of uniform ones.
+void fill_normal(std::span<float> values, const RandomKey& key, double deviation) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double radius = std::sqrt(-2 * std::log(1 - double(key.uniform(2 * i))));
+    const double angle = 2 * std::numbers::pi * double(key.uniform(2 * i + 1));
+    values[i] = float(deviation * radius * std::cos(angle));
+  }
+}
 
 }  // namespace
 
@@ -147,6 +157,8 @@ void init_adapter(Stream& stream, ParamSet& params, std::uint64_t seed) {
     if (param.name.ends_with("lora_A.weight")) {
       const float bound = 1 / std::sqrt(float(param.value.dim(1)));
       for (std::size_t i = 0; i < values.size(); ++i) values[i] = (2 * key.uniform(i) - 1) * bound;
+    } else if (param.name == kScoreName) {
+      fill_normal(values, key, 0.02);
     }
     stream.copy(param.value, ConstTensor(values.data(), param.value.shape(), DType::f32));
     stream.synchronize();

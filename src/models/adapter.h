@@ -47,8 +47,12 @@ std::vector<ParamSet::Entry> adapter_entries(const AdapterPlan& plan,
                                              const Architecture& architecture,
                                              const DecoderConfig& decoder);
 
+/// The parameter that is a classifier's head, f32 [num_labels, C], under transformers' name.
+inline constexpr std::string_view kScoreName = "score.weight";
+
 /// A Kaiming-uniform with a = sqrt(5), so uniform in +-1/sqrt(in), each tensor from its own random
-/// numbers; B zero.
+/// numbers; B zero; a classifier's head normal with deviation 0.02 (transformers'
+/// initializer_range).
 void init_adapter(Stream& stream, ParamSet& params, std::uint64_t seed);
 
 /// Sets every parameter from an adapter's tensors. InputError: one is missing, superfluous, of

@@ -28,7 +28,9 @@ enum class Slot {
 
 /// One family, stateless. To add one: a file with a value of this type and a line in catalogue.cpp.
 struct Architecture {
-  std::string_view hf_name;    ///< config.json "architectures": "LlamaForCausalLM"
+  /// config.json "architectures": "LlamaForCausalLM". The same name with
+  /// ForSequenceClassification in place of ForCausalLM is the family's classifier.
+  std::string_view hf_name;
   std::string_view gguf_name;  ///< general.architecture: "llama"
   /// GGUF files of this family store the rows of q and k of a head as pairs (i, i + D/2), side by
   /// side.
@@ -45,6 +47,8 @@ struct Architecture {
 std::span<const Architecture> architectures();
 /// The family of a config.json. InputError: not known; the message lists those that are.
 const Architecture& architecture_of(const Json& config, std::string_view source);
+/// transformers' class of the family's classifiers: "LlamaForSequenceClassification".
+std::string classifier_name(const Architecture& architecture);
 /// The family of a GGUF file, by general.architecture. InputError as above.
 const Architecture& architecture_of_gguf(std::string_view name, std::string_view source);
 

@@ -20,6 +20,13 @@ std::string known_names(std::string_view Architecture::*name) {
 
 }  // namespace
 
+std::string classifier_name(const Architecture& architecture) {
+  constexpr std::string_view kLanguage = "ForCausalLM";
+  const std::string_view name = architecture.hf_name;
+  expect(name.ends_with(kLanguage), "an architecture of that ending");
+  return std::string(name.substr(0, name.size() - kLanguage.size())) + "ForSequenceClassification";
+}
+
 std::span<const Architecture> architectures() {
   static const std::array all = {llama()};
   return all;
@@ -32,7 +39,7 @@ const Architecture& architecture_of(const Json& config, std::string_view source)
                          known_names(&Architecture::hf_name)));
   const std::string& name = names->as_array(source)[0].as_string("architectures[0]");
   for (const Architecture& a : architectures())
-    if (a.hf_name == name) return a;
+    if (a.hf_name == name || classifier_name(a) == name) return a;
   throw InputError(
       cat(source, ": architecture ", printable(name),
           " is not known to this build; known: ", known_names(&Architecture::hf_name)));

@@ -4,12 +4,31 @@
 
 namespace elenchus {
 
-Decoder::Decoder(DecoderParts parts)
-    : parts_(std::move(parts)),
-      head_(parts_.head, {.norm = parts_.final_norm,
-                          .epsilon = parts_.config.norm_epsilon,
-                          .label_smoothing = parts_.label_smoothing,
-                          .compute = parts_.compute}) {}
+namespace {
+
+template <class T>
+std::vector<T> on_host(Stream& stream, ConstTensor tensor) {
+  std::vector<T> host(std::size_t(tensor.elements()));
+  stream.copy(Tensor(host.data(), tensor.shape(), tensor.dtype()), tensor);
+  stream.synchronize();
+  return host;
+}
+
+std::variant<LmHead, ScoreHead> make_head(const DecoderParts& parts) {
+  if (parts.score)
+    return ScoreHead(*parts.score, {.norm = parts.final_norm,
+                                    .epsilon = parts.config.norm_epsilon,
+                                    .label_smoothing = parts.label_smoothing,
+                                    .class_weights = parts.device_class_weights});
+  return LmHead(parts.head, {.norm = parts.final_norm,
+                             .epsilon = parts.config.norm_epsilon,
+                             .label_smoothing = parts.label_smoothing,
+                             .compute = parts.compute});
+}
+
+}  // namespace
+
+Decoder::Decoder(DecoderParts parts) : parts_(std::move(parts)), head_(make_head(parts_)) {}
 
 Tensor Decoder::embed(Context& ctx, ConstTensor tokens) const {
   Tensor h = ctx.arena.alloc({tokens.dim(0), parts_.config.width}, residual_type(parts_.compute));
@@ -35,37 +54,61 @@ LossSum Decoder::loss_and_backward(Context& ctx, ConstTensor tokens, const Targe
     h = parts_.blocks[b].forward(ctx, h, recomputed ? nullptr : &frames[b].saved);
   }
   ctx.stream.zero(dh);
-  head_.loss(ctx, h, targets.rows, targets.labels, row_loss, {}, dh, gradient_scale);
+  head_loss(ctx, h, targets, {.row_loss = row_loss, .prediction = {}}, dh, gradient_scale);
   for (std::size_t b = frames.size(); b-- > 0;) {
     if (std::int64_t(b) < recomputed_blocks_)
       parts_.blocks[b].forward(ctx, frames[b].x, &frames[b].saved);
     parts_.blocks[b].backward(ctx, dh, frames[b].saved);
     ctx.arena.rewind(frames[b].mark);  // frees block b: its activations and scratch
   }
-  return sum_of_losses(ctx.stream, row_loss);  // the embedding is frozen
+  return sum(ctx.stream, row_loss, targets.labels);  // the embedding is frozen
+}
+
+void Decoder::head_loss(Context& ctx, ConstTensor h, const Targets& targets,
+                        const LossOutputs& outputs, Tensor dh, float gradient_scale) const {
+  if (const auto* head = std::get_if<ScoreHead>(&head_))
+    return head->loss(ctx, h, targets.rows, targets.labels,
+                      {.row_loss = outputs.row_loss,
+                       .prediction = outputs.prediction,
+                       .scores = outputs.class_scores},
+                      dh, gradient_scale);
+  std::get<LmHead>(head_).loss(ctx, h, targets.rows, targets.labels, outputs.row_loss,
+                               outputs.prediction, dh, gradient_scale);
+}
+
+LossSum Decoder::sum(Stream& stream, ConstTensor row_loss, ConstTensor labels) const {
+  LossSum sum = sum_of_losses(stream, row_loss);
+  if (parts_.class_weights.empty() || stream.dry()) return sum;
+  sum.tokens = 0;
+  for (const std::int32_t label : on_host<std::int32_t>(stream, labels))
+    sum.tokens += double(parts_.class_weights[std::size_t(label)]);
+  return sum;
 }
 
 LossSum sum_of_losses(Stream& stream, ConstTensor row_loss) {
   if (stream.dry()) return {};
-  std::vector<float> host(std::size_t(row_loss.elements()));
-  stream.copy(Tensor(host.data(), row_loss.shape(), DType::f32), row_loss);
-  stream.synchronize();
+  const std::vector<float> host = on_host<float>(stream, row_loss);
   LossSum sum{.nats = 0, .tokens = double(host.size())};
   for (const float loss : host) sum.nats += double(loss);
   return sum;
 }
 
-void Decoder::losses(Context& ctx, ConstTensor tokens, const Targets& targets, Tensor row_loss,
-                     Tensor prediction) {
+void Decoder::losses(Context& ctx, ConstTensor tokens, const Targets& targets,
+                     const LossOutputs& outputs) {
   Arena::Scope scope(ctx.arena);
-  head_.loss(ctx, hidden(ctx, tokens), targets.rows, targets.labels, row_loss, prediction, {}, 1);
+  head_loss(ctx, hidden(ctx, tokens), targets, outputs, {}, 1);
 }
 
 Tensor Decoder::logits(Context& ctx, ConstTensor tokens, ConstTensor rows) {
   // The result lies below the activations, which are dropped; so its place is taken first.
-  Tensor out = ctx.arena.alloc({rows.dim(0), vocabulary_size()}, DType::f32);
+  const std::int64_t width = num_labels() > 0 ? num_labels() : vocabulary_size();
+  Tensor out = ctx.arena.alloc({rows.dim(0), width}, DType::f32);
   Arena::Scope scope(ctx.arena);
-  head_.logits(ctx, out, hidden(ctx, tokens), rows);
+  const Tensor h = hidden(ctx, tokens);
+  if (const auto* head = std::get_if<ScoreHead>(&head_))
+    head->scores(ctx, out, h, rows);
+  else
+    std::get<LmHead>(head_).logits(ctx, out, h, rows);
   return out;
 }
 

@@ -2,12 +2,14 @@
 // The one decoder: forward and backward of every architecture here.
 
 #include <memory>
+#include <variant>
 #include <vector>
 
 #include "models/decoder_config.h"
 #include "models/language_model.h"
 #include "nn/decoder_block.h"
 #include "nn/lm_head.h"
+#include "nn/score_head.h"
 
 namespace elenchus {
 
@@ -16,11 +18,14 @@ struct DecoderParts {
   DecoderConfig config;
   DType compute = DType::f32;    ///< of activations; the residual stream: residual_type()
   std::vector<Buffer> buffers;   ///< that the weights below lie in
-  FrozenWeight embedding, head;  ///< [V, C]; the same matrix if tied
+  FrozenWeight embedding, head;  ///< [V, C]; the same matrix if tied; a classifier has no head
   ConstTensor final_norm;        ///< f32 [C]
   ParamSet params;
   std::vector<DecoderBlock> blocks;  ///< refer to `params` and `buffers`
   float label_smoothing = 0;
+  Param* score = nullptr;            ///< of `params`: a classifier's head, f32 [num_labels, C]
+  std::vector<float> class_weights;  ///< [num_labels] of a classifier, or empty
+  ConstTensor device_class_weights;  ///< the same in `buffers`
 };
 
 /// Sum and count of the row losses f32 [M], summed in f64 on the host. Waits for the stream.
@@ -33,11 +38,12 @@ class Decoder final : public LanguageModel {
   Decoder& operator=(const Decoder&) = delete;
   LossSum loss_and_backward(Context&, ConstTensor tokens, const Targets&,
                             float gradient_scale) override;
-  void losses(Context&, ConstTensor tokens, const Targets&, Tensor row_loss,
-              Tensor prediction) override;
+  void losses(Context&, ConstTensor tokens, const Targets&, const LossOutputs&) override;
   Tensor logits(Context&, ConstTensor tokens, ConstTensor rows) override;
   ParamSet& params() override { return parts_.params; }
   std::int64_t vocabulary_size() const override { return parts_.config.vocabulary; }
+  /// Classes of a classifier; 0: a language model.
+  std::int64_t num_labels() const { return parts_.score ? parts_.score->value.dim(0) : 0; }
   KvCache make_cache(Stream&, std::int64_t slots, std::int64_t capacity) const override;
   const DecoderConfig& config() const { return parts_.config; }
   /// The first `count` blocks keep only their input and run forward again in backward
@@ -48,9 +54,12 @@ class Decoder final : public LanguageModel {
  private:
   Tensor embed(Context&, ConstTensor tokens) const;
   Tensor hidden(Context&, ConstTensor tokens) const;
+  void head_loss(Context&, ConstTensor h, const Targets&, const LossOutputs&, Tensor dh,
+                 float gradient_scale) const;
+  LossSum sum(Stream&, ConstTensor row_loss, ConstTensor labels) const;
 
   DecoderParts parts_;
-  LmHead head_;
+  std::variant<LmHead, ScoreHead> head_;
   std::int64_t recomputed_blocks_ = 0;
 };
 

@@ -9,7 +9,7 @@ namespace elenchus {
 /// Travels as a sum and a count; divided once, at the end.
 struct LossSum {
   double nats = 0;
-  double tokens = 0;
+  double tokens = 0;  ///< targets; of a classifier with class weights, the sum of their weights
   LossSum& operator+=(const LossSum& other) {
     nats += other.nats;
     tokens += other.tokens;
@@ -17,14 +17,22 @@ struct LossSum {
   }
 };
 
-/// Which rows are trained or evaluated, and on what: the row predicts `labels`.
+/// Which rows are trained or evaluated, and on what: the row predicts `labels`. For a classifier
+/// a row is the last of its sequence and its label a class.
 struct Targets {
   ConstTensor rows;    ///< i32 [M], ascending
-  ConstTensor labels;  ///< i32 [M]
+  ConstTensor labels;  ///< i32 [M] tokens, or classes
   std::int64_t count() const { return rows ? rows.dim(0) : 0; }
 };
 
-/// A decoder-only language model.
+/// What LanguageModel::losses() writes, on the device.
+struct LossOutputs {
+  Tensor row_loss;           ///< f32 [M]
+  Tensor prediction;         ///< i32 [M] most likely token or class
+  Tensor class_scores = {};  ///< f32 [M, num_labels] logits of a classifier; may be empty
+};
+
+/// A decoder-only model: of language, or a classifier.
 class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
@@ -32,12 +40,10 @@ class LanguageModel {
   /// gradients. tokens i32 [N]. Logits exist for a chunk of rows at a time.
   virtual LossSum loss_and_backward(Context&, ConstTensor tokens, const Targets&,
                                     float gradient_scale) = 0;
-  /// The same forward with nothing saved. row_loss f32 [M] and prediction i32 [M] (most likely
-  /// token) on the device.
-  virtual void losses(Context&, ConstTensor tokens, const Targets&, Tensor row_loss,
-                      Tensor prediction) = 0;
-  /// Logits of the rows asked for, f32 [M, V] in the context's arena; extends ctx.cache. rows i32
-  /// [M]
+  /// The same forward with nothing saved.
+  virtual void losses(Context&, ConstTensor tokens, const Targets&, const LossOutputs&) = 0;
+  /// Logits of the rows asked for, f32 [M, V] (of a classifier [M, num_labels]) in the context's
+  /// arena; extends ctx.cache. rows i32 [M]
   virtual Tensor logits(Context&, ConstTensor tokens, ConstTensor rows) = 0;
   virtual ParamSet& params() = 0;
   virtual std::int64_t vocabulary_size() const = 0;

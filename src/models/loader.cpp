@@ -99,6 +99,35 @@ class BlockBuilder {
   ParamSet& params_;
 };
 
+/// Finds the head among the parameters, gives it the values that the files have for it, and puts
+/// the class weights on the device.
+void add_score_head(Stream& stream, const WeightSource& source, const ClassifierOptions& options,
+                    DecoderParts& parts) {
+  parts.score = parts.params.find(kScoreName);
+  const Tensor score = parts.score->value;
+  const std::vector<float> stored = source.extra(kScoreName);
+  if (!stored.empty() && std::int64_t(stored.size()) != score.elements())
+    throw UserError(cat("model.num_labels: found ", options.num_labels, ", but the head ",
+                        kScoreName, " of ", source.description(), " has ",
+                        std::int64_t(stored.size()) / score.dim(1),
+                        " classes; write that number, or leave the head out of the model"));
+  for (const float value : stored)
+    if (!std::isfinite(value))
+      throw InputError(
+          cat(source.description(), ": tensor ", kScoreName, " holds NaN or infinity"));
+  if (!stored.empty()) stream.copy(score, ConstTensor(stored.data(), score.shape(), DType::f32));
+  stream.synchronize();
+  parts.class_weights = options.class_weights;
+  if (options.class_weights.empty()) return;
+  expect(std::int64_t(options.class_weights.size()) == options.num_labels,
+         "a weight for each class");
+  parts.buffers.emplace_back(stream, Shape{options.num_labels}, DType::f32);
+  parts.device_class_weights = parts.buffers.back().tensor();
+  stream.copy(parts.buffers.back().tensor(),
+              ConstTensor(parts.class_weights.data(), Shape{options.num_labels}, DType::f32));
+  stream.synchronize();
+}
+
 }  // namespace
 
 ModelIdentity identify_model(ModelFiles& files) {
@@ -131,11 +160,15 @@ LoadedModel build_model(Stream& stream, ModelIdentity model, WeightSource& reade
   DecoderParts parts;
   parts.compute = options.compute;
   parts.label_smoothing = options.label_smoothing;
+  std::vector<ParamSet::Entry> trained;
   if (options.lora) {
     loaded.adapter = plan_adapter(*options.lora, *model.architecture, config);
-    parts.params = ParamSet(stream, adapter_entries(loaded.adapter, *model.architecture, config));
-    init_adapter(stream, parts.params, options.seed);
+    trained = adapter_entries(loaded.adapter, *model.architecture, config);
   }
+  if (options.classifier)
+    trained.push_back({std::string(kScoreName), {options.classifier->num_labels, config.width}});
+  parts.params = ParamSet(stream, trained);
+  init_adapter(stream, parts.params, options.seed);
   config.rope.divisors = reader.extra("rope_freqs.weight");
   if (!config.rope.divisors.empty() &&
       std::int64_t(config.rope.divisors.size()) != config.head_dim / 2)
@@ -157,8 +190,11 @@ LoadedModel build_model(Stream& stream, ModelIdentity model, WeightSource& reade
   for (std::int64_t layer = 0; layer < config.layers; ++layer)
     parts.blocks.push_back(builder.block(layer, cosine_table, sine_table));
   parts.final_norm = reader.vector(Slot::final_norm, 0, "weight", config.width);
-  parts.head = reader.has_own_head(config.tied_head) ? reader.dense(Slot::head, 0, vocabulary)
-                                                     : parts.embedding;
+  if (options.classifier)
+    add_score_head(stream, reader, *options.classifier, parts);
+  else
+    parts.head = reader.has_own_head(config.tied_head) ? reader.dense(Slot::head, 0, vocabulary)
+                                                       : parts.embedding;
   for (Buffer& buffer : reader.take_buffers()) parts.buffers.push_back(std::move(buffer));
   parts.config = std::move(config);
   loaded.base_fingerprint = reader.fingerprint();

@@ -12,6 +12,12 @@
 
 namespace elenchus {
 
+/// The head of a classifier.
+struct ClassifierOptions {
+  std::int64_t num_labels = 2;
+  std::vector<float> class_weights = {};  ///< [num_labels], or empty: 1 each
+};
+
 struct LoadOptions {
   bool load_in_4bit = true;
   std::optional<LoraConfig> lora;  ///< none: the base model alone
@@ -19,6 +25,9 @@ struct LoadOptions {
   std::int64_t max_positions = 2048;  ///< longest sequence that will be run
   std::uint64_t seed = 42;            ///< of the adapter's first values
   float label_smoothing = 0;
+  /// A classifier: the parameter "score.weight" takes the place of the language head. Its first
+  /// values are the files' score.weight, else random.
+  std::optional<ClassifierOptions> classifier = {};
 };
 
 struct LoadedModel {
@@ -38,7 +47,7 @@ ModelIdentity identify_model(ModelFiles& files);
 
 /// Builds the model. On a dry stream nothing is read beyond headers: sizes and errors of shape are
 /// those of the real load. InputError: files that are damaged or do not fit together. UserError:
-/// adapter settings that do not fit the model.
+/// adapter settings, or a number of classes, that do not fit the model.
 LoadedModel load_model(Stream& stream, ModelFiles& files, const LoadOptions& options);
 /// The same of weights from anywhere.
 LoadedModel build_model(Stream& stream, ModelIdentity model, WeightSource& weights,

@@ -216,7 +216,7 @@ ConstTensor WeightReader::vector(Slot slot, std::int64_t layer, std::string_view
 }
 
 std::vector<float> WeightReader::extra(std::string_view name) const {
-  const TensorEntry* entry = files_.gguf ? files_.source.find(name) : nullptr;
+  const TensorEntry* entry = files_.source.find(name);
   if (!entry) return {};
   std::vector<float> values(std::size_t(entry->elements()));
   files_.source.read_f32(*entry, 0, values);

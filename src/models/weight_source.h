@@ -30,7 +30,7 @@ class WeightSource {
   /// Whether the vocabulary's logits have a matrix apart from the embedding: not tied, and one is
   /// stored.
   virtual bool has_own_head(bool tied) const = 0;
-  /// f32 [n] on the host of a GGUF file's tensor outside the slots, or empty if there is none.
+  /// f32 [n] on the host of a tensor outside the slots, or empty if there is none.
   virtual std::vector<float> extra(std::string_view name) const = 0;
   /// For attention in GGUF files: heads whose rows are stored as pairs. 0: rows lie as in Hugging
   /// Face files.

@@ -29,14 +29,19 @@ std::vector<T> on_host(Stream& stream, ConstTensor tensor) {
   return out;
 }
 
-/// log(softmax(logits)), in f64.
-std::vector<float> log_probabilities(std::span<const float> logits) {
-  const double top = *std::ranges::max_element(logits);
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(double(logit) - top);
-  std::vector<float> out;
-  for (const float logit : logits) out.push_back(float(double(logit) - top - std::log(sum)));
-  return out;
+/// log(softmax) of every row of `classes` logits, in f64.
+std::vector<std::vector<float>> log_probabilities(std::span<const float> logits,
+                                                  std::size_t classes) {
+  std::vector<std::vector<float>> rows;
+  for (std::size_t first = 0; first < logits.size(); first += classes) {
+    const auto row = logits.subspan(first, classes);
+    const double top = *std::ranges::max_element(row);
+    double sum = 0;
+    for (const float logit : row) sum += std::exp(double(logit) - top);
+    rows.emplace_back();
+    for (const float logit : row) rows.back().push_back(float(double(logit) - top - std::log(sum)));
+  }
+  return rows;
 }
 
 bool contains(std::span<const std::string> names, std::string_view name) {
@@ -46,8 +51,8 @@ bool contains(std::span<const std::string> names, std::string_view name) {
 }  // namespace
 
 struct Evaluator::Sums {
-  double nats = 0, generating_seconds = 0;
-  std::int64_t targets = 0, correct = 0, samples = 0;
+  double nats = 0, weight = 0, generating_seconds = 0;
+  std::int64_t correct = 0, samples = 0;
 };
 
 Evaluator::Evaluator(EvaluatorParts parts) : parts_(std::move(parts)) {
@@ -61,7 +66,7 @@ Evaluator::Evaluator(EvaluatorParts parts) : parts_(std::move(parts)) {
     wants_text_ |= metric->input() == MetricInput::teacher_forced;
     wants_replies_ |= metric->input() == MetricInput::generated;
   }
-  const bool classifier = parts_.task == EvaluationTask::classifier;
+  const bool classifier = parts_.classes > 0;
   if (wants_text_ && !classifier && !parts_.tokenizer)
     throw UserError("metrics: texts cannot be scored without the model's tokenizer");
   if (wants_replies_ && !parts_.generate)
@@ -78,7 +83,7 @@ Evaluator::Evaluator(EvaluatorParts parts) : parts_(std::move(parts)) {
 std::vector<std::string> Evaluator::known_names() const {
   std::vector<std::string> names = names_;
   names.emplace_back(kLoss);
-  if (parts_.task == EvaluationTask::classifier) return names;
+  if (parts_.classes > 0) return names;
   for (const std::string_view name : {kPerplexity, kAccuracy})
     if (!contains(names, name)) names.emplace_back(name);
   return names;
@@ -109,27 +114,30 @@ void Evaluator::evaluate_batch(const PackedBatch& batch, Sums& sums) {
   sums.samples += std::int64_t(batch.rows.size());
   std::vector<float> losses;
   std::vector<std::int32_t> predicted;
+  std::vector<std::vector<float>> scores;
   if (!batch.target_rows.empty()) {
     Arena::Scope scope(parts_.arena);
     DeviceBatch on_device = upload(parts_.stream, parts_.arena, host_batch(batch));
     const Shape targets{std::int64_t(batch.target_rows.size())};
-    const Tensor row_loss = parts_.arena.alloc(targets, DType::f32);
-    const Tensor prediction = parts_.arena.alloc(targets, DType::i32);
-    parts_.model.losses(on_device.context, on_device.tokens, on_device.targets, row_loss,
-                        prediction);
-    losses = on_host<float>(parts_.stream, row_loss);
-    predicted = on_host<std::int32_t>(parts_.stream, prediction);
+    LossOutputs outputs{.row_loss = parts_.arena.alloc(targets, DType::f32),
+                        .prediction = parts_.arena.alloc(targets, DType::i32)};
+    if (parts_.classes > 0)
+      outputs.class_scores = parts_.arena.alloc({targets[0], parts_.classes}, DType::f32);
+    parts_.model.losses(on_device.context, on_device.tokens, on_device.targets, outputs);
+    losses = on_host<float>(parts_.stream, outputs.row_loss);
+    predicted = on_host<std::int32_t>(parts_.stream, outputs.prediction);
+    if (outputs.class_scores)
+      scores = log_probabilities(on_host<float>(parts_.stream, outputs.class_scores),
+                                 std::size_t(parts_.classes));
   }
   for (std::size_t i = 0; i < losses.size(); ++i) {
     sums.nats += double(losses[i]);
     sums.correct += predicted[i] == batch.labels[i];
+    sums.weight += parts_.class_weights.empty()
+                       ? 1.0
+                       : double(parts_.class_weights[std::size_t(batch.labels[i])]);
   }
-  sums.targets += std::int64_t(losses.size());
-  if (parts_.metrics.empty()) return;
-  const bool classifier = parts_.task == EvaluationTask::classifier;
-  observe(batch, losses, predicted,
-          classifier && !losses.empty() ? class_scores(batch) : std::vector<std::vector<float>>{},
-          replies(batch, sums));
+  if (!parts_.metrics.empty()) observe(batch, losses, predicted, scores, replies(batch, sums));
 }
 
 /// Empty where no metric wants them.
@@ -140,19 +148,6 @@ std::vector<std::string> Evaluator::replies(const PackedBatch& batch, Sums& sums
   expect(replies.size() == batch.rows.size(), "one reply for each row");
   sums.generating_seconds += now_seconds() - began;
   return replies;
-}
-
-std::vector<std::vector<float>> Evaluator::class_scores(const PackedBatch& batch) {
-  Arena::Scope scope(parts_.arena);
-  DeviceBatch on_device = upload(parts_.stream, parts_.arena, host_batch(batch));
-  const Tensor logits =
-      parts_.model.logits(on_device.context, on_device.tokens, on_device.targets.rows);
-  const std::vector<float> values = on_host<float>(parts_.stream, logits);
-  const std::size_t classes = std::size_t(logits.dim(1));
-  std::vector<std::vector<float>> out;
-  for (std::size_t first = 0; first < values.size(); first += classes)
-    out.push_back(log_probabilities(std::span(values).subspan(first, classes)));
-  return out;
 }
 
 void Evaluator::observe(const PackedBatch& batch, std::span<const float> losses,
@@ -191,10 +186,10 @@ void Evaluator::observe(const PackedBatch& batch, std::span<const float> losses,
 }
 
 void Evaluator::finish(const Sums& sums, Evaluation& result) {
-  const double targets = double(std::max<std::int64_t>(1, sums.targets));
+  const double targets = sums.weight > 0 ? sums.weight : 1;
   const double loss = sums.nats / targets;
   result.values[std::string(kEvalLoss)] = loss;
-  if (parts_.task == EvaluationTask::language_model) {
+  if (parts_.classes == 0) {
     result.values[cat("eval_", kPerplexity)] = std::exp(loss);
     result.values[cat("eval_", kAccuracy)] = double(sums.correct) / targets;
   }

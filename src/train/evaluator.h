@@ -21,16 +21,15 @@ namespace elenchus {
 /// false afterwards.
 using GenerateReplies = std::function<std::vector<std::string>(std::span<const std::int64_t> rows)>;
 
-enum class EvaluationTask { language_model, classifier };
-
 /// Everything here outlives the Evaluator.
 struct EvaluatorParts {
   Stream& stream;
   Arena& arena;
   LanguageModel& model;
   const BatchSource& batches;
-  const Tokenizer* tokenizer = nullptr;  ///< for teacher-forced texts; may be null without them
-  EvaluationTask task = EvaluationTask::language_model;
+  const Tokenizer* tokenizer = nullptr;   ///< for teacher-forced texts; may be null without them
+  std::int64_t classes = 0;               ///< of a classifier; 0: a language model
+  std::vector<float> class_weights = {};  ///< [classes] that its loss is weighed by, or empty
   std::vector<std::unique_ptr<Metric>> metrics;
   std::vector<CombinedMetric> combined;
   GenerateReplies generate;  ///< needed if a metric wants replies
@@ -54,7 +53,7 @@ class Evaluator {
   /// UserError: a combined metric of unknown parts, two metrics of one name, or a metric that needs
   /// what `parts` lacks.
   explicit Evaluator(EvaluatorParts parts);
-  /// eval_loss (sum of nats / number of targets), eval_perplexity, eval_mean_token_accuracy (for
+  /// eval_loss (sum of nats / number of targets, or their class weights' sum), eval_perplexity, eval_mean_token_accuracy (for
   /// language models) and every metric, on epoch 0 of the batches.
   Evaluation evaluate(const EvaluationProgress& progress = {});
   /// Names of the declared metrics, combined ones last, without "eval_".
@@ -70,7 +69,6 @@ class Evaluator {
                std::span<const std::int32_t> predicted,
                const std::vector<std::vector<float>>& class_scores,
                const std::vector<std::string>& replies);
-  std::vector<std::vector<float>> class_scores(const PackedBatch& batch);
   void finish(const Sums& sums, Evaluation& result);
 
   EvaluatorParts parts_;

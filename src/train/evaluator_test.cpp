@@ -62,7 +62,6 @@ struct Fixture {
                       .model = model,
                       .batches = batches,
                       .tokenizer = &letters,
-                      .task = EvaluationTask::language_model,
                       .metrics = std::move(metrics),
                       .combined = combined,
                       .generate = generate});

@@ -80,14 +80,14 @@ class Model : public LanguageModel {
     if (poison) poison(calls, sum, grads);
     return sum;
   }
-  void losses(Context&, ConstTensor tokens, const Targets& targets, Tensor row_loss,
-              Tensor prediction) override {
+  void losses(Context&, ConstTensor tokens, const Targets& targets,
+              const LossOutputs& outputs) override {
     for (std::int64_t m = 0; m < targets.count(); ++m) {
       const auto row = std::size_t(targets.rows.values<std::int32_t>()[std::size_t(m)]);
       const double p = predict(tokens.values<std::int32_t>()[row]);
       const double error = p - targets.labels.values<std::int32_t>()[std::size_t(m)] * 0.1;
-      row_loss.values<float>()[std::size_t(m)] = float(0.5 * error * error);
-      prediction.values<std::int32_t>()[std::size_t(m)] = std::int32_t(std::lround(p * 10));
+      outputs.row_loss.values<float>()[std::size_t(m)] = float(0.5 * error * error);
+      outputs.prediction.values<std::int32_t>()[std::size_t(m)] = std::int32_t(std::lround(p * 10));
     }
   }
   Tensor logits(Context&, ConstTensor, ConstTensor) override {
@@ -206,7 +206,6 @@ struct ToyRun {
                                                            .model = model,
                                                            .batches = eval_batches,
                                                            .tokenizer = nullptr,
-                                                           .task = EvaluationTask::language_model,
                                                            .metrics = {},
                                                            .combined = {},
                                                            .generate = {}});

@@ -27,7 +27,7 @@ bool evaluates(const TrainingConfig& config) {
 /// What the micro-batches of one step add up to.
 struct Trainer::StepSums {
   LossSum loss;
-  std::int64_t tokens = 0, samples = 0;
+  std::int64_t tokens = 0, targets = 0, samples = 0;
   std::vector<std::int64_t> rows;
 };
 
@@ -152,7 +152,7 @@ std::optional<StepReport> Trainer::step() {
            .grad_norm = update.grad_norm,
            .learning_rate = rate,
            .tokens = sums.tokens,
-           .supervised_tokens = std::int64_t(sums.loss.tokens),
+           .supervised_tokens = sums.targets,
            .seconds = now_seconds() - began,
            .applied = update.applied};
   stepping_seconds_ += last_.seconds;
@@ -186,6 +186,7 @@ bool Trainer::accumulate(const MicroBatchGroup& group, StepSums& sums) {
       sums.loss += parts_.model.loss_and_backward(on_device.context, on_device.tokens,
                                                   on_device.targets, scale);
     sums.tokens += std::int64_t(batch.tokens.size());
+    sums.targets += std::int64_t(batch.target_rows.size());
     sums.samples += std::int64_t(batch.rows.size());
     sums.rows.insert(sums.rows.end(), batch.rows.begin(), batch.rows.end());
   }

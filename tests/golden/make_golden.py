@@ -12,7 +12,8 @@ import pathlib
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import (AutoModelForSequenceClassification, LlamaConfig, LlamaForCausalLM,
+                          get_linear_schedule_with_warmup)
 
 HERE = pathlib.Path(__file__).parent
 ROWS = [[3, 17, 90, 4, 41, 7, 7, 120, 64, 2, 33], [5, 99, 1, 0, 77, 23, 54], [11, 12, 13]]
@@ -60,6 +61,86 @@ def tiny_llama(name, **changes):
     save_file({k: v.detach().contiguous() for k, v in out.items()}, folder / "golden.safetensors")
 
 
+def classifier():
+    """The tiny Llama with a score head: scores, weighted and smoothed losses, every gradient, and 40 training steps."""
+    torch.manual_seed(13)
+    # num_labels exceeds the classes present, as in the Chatbot Arena notebook.
+    model = AutoModelForSequenceClassification.from_pretrained(HERE / "llama", num_labels=4, dtype=torch.float32)
+    model.config.pad_token_id = 129  # transformers finds the last token by this id: no row ends in it
+    peft = get_peft_model(model, LoraConfig(r=4, lora_alpha=6, target_modules="all-linear", task_type="SEQ_CLS"))
+    peft.eval()
+    with torch.no_grad():
+        for key, parameter in peft.named_parameters():
+            if "lora_" in key:
+                parameter.copy_(torch.randn_like(parameter) * 0.1)
+            elif parameter.requires_grad:
+                parameter.copy_(torch.randn_like(parameter) * 0.2)
+    folder = HERE / "llama_classifier"
+    peft.save_pretrained(folder / "adapter")
+    (folder / "adapter" / "README.md").unlink(missing_ok=True)
+    config = json.loads((folder / "adapter" / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = "llama"
+    (folder / "adapter" / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+    weights = torch.tensor([0.5, 1.25, 2.0, 1.0])
+    generator = torch.Generator().manual_seed(17)
+    rows = [torch.randint(0, 129, (length,), generator=generator) for length in (9, 4, 13, 1, 7, 11, 6, 10, 3, 8, 5, 12)]
+    labels = torch.tensor([0, 2, 1, 1, 0, 0, 2, 1, 0, 2, 0, 1])
+    out = {"weights": weights, "labels": labels.int()}
+    for i, row in enumerate(rows):
+        out[f"ids.{i}"] = row.int()
+
+    def scores(picked):
+        """Right-padded, as a data collator does it."""
+        longest = max(len(rows[i]) for i in picked)
+        ids = torch.full((len(picked), longest), 129)
+        mask = torch.zeros_like(ids)
+        for j, i in enumerate(picked):
+            ids[j, : len(rows[i])] = rows[i]
+            mask[j, : len(rows[i])] = 1
+        return peft(ids, attention_mask=mask).logits
+
+    def name(key):
+        return key.replace("base_model.model.", "").replace(".default", "").replace("modules_to_save.", "")
+
+    everything = range(len(rows))
+    out["scores"] = scores(everything)
+    for case, smoothing in (("weighted", 0.0), ("smoothed", 0.1)):
+        peft.zero_grad()
+        loss = torch.nn.functional.cross_entropy(scores(everything), labels, weight=weights, label_smoothing=smoothing)
+        loss.backward()
+        out[f"loss.{case}"] = loss.reshape(1)
+        for key, parameter in peft.named_parameters():
+            if parameter.grad is not None and (case == "weighted" or "score" in key):
+                out[f"grad.{case}.{name(key)}"] = parameter.grad.clone()
+
+    # Rows in order, 2 a micro-batch, 2 micro-batches a step; warm-up, decay to zero, clipping. The loss of a step is
+    # divided once, by the sum of its class weights.
+    trained = [p for p in peft.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=3e-3, weight_decay=0.05)
+    schedule = get_linear_schedule_with_warmup(optimizer, 5, 40)
+    losses, norms = [], []
+    for step in range(40):
+        micro = [[(4 * step + 2 * part + j) % len(rows) for j in range(2)] for part in range(2)]
+        share = sum(weights[labels[picked]].sum() for picked in micro)
+        optimizer.zero_grad()
+        total = 0
+        for picked in micro:
+            loss = torch.nn.functional.cross_entropy(scores(picked), labels[picked], weight=weights,
+                                                     reduction="sum") / share
+            loss.backward()
+            total += loss.item()
+        norms.append(torch.nn.utils.clip_grad_norm_(trained, 0.5).item())
+        losses.append(total)
+        optimizer.step()
+        schedule.step()
+    out["trajectory.losses"] = torch.tensor(losses)
+    out["trajectory.norms"] = torch.tensor(norms)
+    out["trajectory.score"] = dict(peft.named_parameters())["base_model.model.score.modules_to_save.default.weight"]
+    print(losses[::4], norms[::4])
+    save_file({k: v.detach().contiguous() for k, v in out.items()}, folder / "golden.safetensors")
+
+
 def nf4():
     """bitsandbytes' CPU quantisation of a matrix with awkward values, and what it dequantises to."""
     import bitsandbytes.functional as bnb
@@ -87,5 +168,6 @@ if __name__ == "__main__":
                num_attention_heads=4, num_key_value_heads=4,
                rope_parameters=dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_factor=1.0,
                                     high_freq_factor=4.0, original_max_position_embeddings=16))
+    classifier()
     nf4()
     print(json.dumps({p.name: p.stat().st_size for p in sorted(HERE.rglob("*")) if p.is_file()}, indent=1))

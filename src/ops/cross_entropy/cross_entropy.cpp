@@ -27,7 +27,8 @@ using vec::FloatVector;
 struct RowSums {
   float maximum = -std::numeric_limits<float>::infinity();
   double exponentials = 0;  // of logit - maximum
-  double logits = 0;
+  double logits = 0;        // times their class weights; with label smoothing only
+  double weights = 0;       // of all classes
   std::int32_t argmax = 0;
 };
 
@@ -100,6 +101,25 @@ HWY_NOINLINE void add_exponentials(const float* x, std::size_t n, RowSums& row) 
   row.exponentials += hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
+/// Adds what label smoothing needs of a chunk: the sums of w and of w times the logits.
+HWY_NOINLINE void add_smoothed(const float* x, std::size_t begin, std::size_t n, ConstTensor w,
+                               RowSums& row) {
+  const Floats d;
+  const auto add = [](FloatVector acc, FloatVector v) HWY_ATTR { return hn::Add(acc, v); };
+  if (!w) {
+    row.weights += double(n);
+    row.logits += vec::sum(d, n, add, x);
+    return;
+  }
+  const float* const weights = w.as<float>() + begin;
+  row.weights += vec::sum(d, n, add, weights);
+  row.logits += vec::sum(
+      d, n,
+      [](FloatVector acc, FloatVector v, FloatVector wc)
+          HWY_ATTR { return hn::MulAdd(v, wc, acc); },
+      x, weights);
+}
+
 template <class T>
 RowSums sum_row(const T* x, std::size_t classes, const CrossEntropyOptions& options) {
   RowSums row;
@@ -111,38 +131,53 @@ RowSums sum_row(const T* x, std::size_t classes, const CrossEntropyOptions& opti
     find_maximum(chunk, count, std::int32_t(begin), row);
     if (row.exponentials != 0) row.exponentials *= std::exp(double(before) - double(row.maximum));
     add_exponentials(chunk, count, row);
-    if (options.label_smoothing != 0)
-      row.logits += vec::sum(
-          Floats(), count, [](FloatVector acc, FloatVector v) HWY_ATTR { return hn::Add(acc, v); },
-          chunk);
+    if (options.label_smoothing != 0) add_smoothed(chunk, begin, count, options.class_weights, row);
   }
   return row;
 }
 
-/// x = scale (softmax(x) - even) slope of the cap: the gradient but for its target's share.
+/// What a row's gradient is made of: (pull softmax(x)[c] - even w[c] - own [c = target]) times the
+/// slope of the cap.
+struct GradientParts {
+  double pull = 0, even = 0, own = 0;
+};
+
+/// The gradient but for its target's own share.
 template <class T>
-void write_gradient(T* x, std::size_t classes, float cap, float log_sum, float scale, float even) {
+void write_gradient(T* x, const CrossEntropyTask& task, float log_sum, const GradientParts& parts) {
   const Floats d;
-  const auto log_sums = hn::Set(d, log_sum), scales = hn::Set(d, scale), evens = hn::Set(d, even);
+  const float cap = task.options.soft_cap;
+  const ConstTensor w = task.options.class_weights;
+  const std::size_t classes = std::size_t(task.logits.dim(1));
+  const auto log_sums = hn::Set(d, log_sum), pulls = hn::Set(d, float(parts.pull));
+  const auto evens = hn::Set(d, float(parts.even));
   const auto per_cap = hn::Set(d, cap != 0 ? 1 / cap : 0.0f), one = hn::Set(d, 1.0f);
+  const auto gradient = [=](FloatVector v, FloatVector even) HWY_ATTR {
+    const auto p = vec::exp(d, hn::Sub(v, log_sums));
+    const auto t = hn::Mul(v, per_cap);
+    return hn::Mul(hn::MulSub(pulls, p, even), hn::NegMulAdd(t, t, one));
+  };
   float room[kChunk];
   for (std::size_t begin = 0; begin < classes; begin += kChunk) {
     const std::size_t count = std::min(kChunk, classes - begin);
-    vec::transform(
-        d, count, x + begin,
-        [=](FloatVector v) HWY_ATTR {
-          const auto p = vec::exp(d, hn::Sub(v, log_sums));
-          const auto t = hn::Mul(v, per_cap);
-          return hn::Mul(hn::Mul(scales, hn::Sub(p, evens)), hn::NegMulAdd(t, t, one));
-        },
-        read_chunk(x + begin, count, cap, room));
+    const float* const chunk = read_chunk(x + begin, count, cap, room);
+    if (w) {
+      vec::transform(
+          d, count, x + begin,
+          [=](FloatVector v, FloatVector wc) HWY_ATTR { return gradient(v, hn::Mul(evens, wc)); },
+          chunk, w.as<float>() + begin);
+    } else {
+      vec::transform(
+          d, count, x + begin, [=](FloatVector v) HWY_ATTR { return gradient(v, evens); }, chunk);
+    }
   }
 }
 
 template <class T>
 void row_loss(const CrossEntropyTask& task, std::int64_t n) {
   const CrossEntropyOptions& options = task.options;
-  const float cap = options.soft_cap, smoothing = options.label_smoothing;
+  const float cap = options.soft_cap;
+  const double smoothing = options.label_smoothing;
   const std::size_t classes = std::size_t(task.logits.dim(1));
   T* const x = task.logits.as<T>() + n * std::int64_t(classes);
   const std::int64_t target = task.targets.as<std::int32_t>()[n];
@@ -151,16 +186,20 @@ void row_loss(const CrossEntropyTask& task, std::int64_t n) {
   const float tangent = cap != 0 ? std::tanh(static_cast<float>(x[target]) / cap) : 0;
   const float logit = cap != 0 ? cap * tangent : static_cast<float>(x[target]);
   const double log_sum = double(row.maximum) + std::log(row.exponentials);
-  const float weight = options.class_weights ? options.class_weights.as<float>()[target] : 1.0f;
-  double loss = (1 - double(smoothing)) * (log_sum - double(logit));
-  if (smoothing != 0) loss += double(smoothing) * (log_sum - row.logits / double(classes));
-  task.row_loss.as<float>()[n] = float(double(weight) * loss);
+  const double weight = options.class_weights ? options.class_weights.as<float>()[target] : 1.0f;
+  const double own = (1 - smoothing) * weight, even = smoothing / double(classes);
+  double loss = own * (log_sum - double(logit));
+  if (smoothing != 0) loss += even * (row.weights * log_sum - row.logits);
+  task.row_loss.as<float>()[n] = float(loss);
   if (task.prediction) task.prediction.as<std::int32_t>()[n] = row.argmax;
   if (task.after == LogitsAfter::kept) return;
-  const float scale = weight * options.gradient_scale, even = smoothing / float(classes);
-  write_gradient(x, classes, cap, float(log_sum), scale, even);
-  const float p = float(std::exp(double(logit) - log_sum));
-  x[target] = T((p - (1 - smoothing) - even) * scale * (1 - tangent * tangent));
+  const double scale = options.gradient_scale;
+  const GradientParts parts{
+      .pull = scale * (own + even * row.weights), .even = scale * even, .own = scale * own};
+  write_gradient(x, task, float(log_sum), parts);
+  const double p = std::exp(double(logit) - log_sum);
+  const double slope = 1 - double(tangent) * double(tangent);
+  x[target] = T(float((parts.pull * p - parts.even * weight - parts.own) * slope));
 }
 
 void loss_rows(const CrossEntropyTask& task, std::int64_t first, std::int64_t last) {

@@ -24,7 +24,8 @@ struct Rows {
 struct Part {
   float maximum = -INFINITY;
   float exponentials = 0;
-  float logits = 0;
+  float logits = 0;   // times their class weights; with label smoothing only
+  float weights = 0;  // of all classes
   std::int32_t argmax = std::numeric_limits<std::int32_t>::max();
 };
 
@@ -39,6 +40,7 @@ __device__ Part combine(const Part& a, const Part& b) {
   out.exponentials = a.exponentials * relative(a.maximum, out.maximum) +
                      b.exponentials * relative(b.maximum, out.maximum);
   out.logits = a.logits + b.logits;
+  out.weights = a.weights + b.weights;
   if (a.maximum == b.maximum)
     out.argmax = min(a.argmax, b.argmax);
   else
@@ -53,6 +55,7 @@ __device__ Part warp_combine(Part part) {
     other.maximum = __shfl_xor_sync(kAllLanes, part.maximum, step);
     other.exponentials = __shfl_xor_sync(kAllLanes, part.exponentials, step);
     other.logits = __shfl_xor_sync(kAllLanes, part.logits, step);
+    other.weights = __shfl_xor_sync(kAllLanes, part.weights, step);
     other.argmax = __shfl_xor_sync(kAllLanes, part.argmax, step);
     part = combine(part, other);
   }
@@ -84,9 +87,24 @@ __device__ void include(Part& part, const Floats<V>& x, std::int64_t first) {
     part.maximum = maximum;
   }
 #pragma unroll
+  for (int j = 0; j < V; ++j) part.exponentials += relative(x[j], part.maximum);
+}
+
+/// The weights of V classes, 1 where there are none.
+template <int V>
+__device__ Floats<V> weights_of(const Rows& rows, std::int64_t first) {
+  Floats<V> w;
+#pragma unroll
+  for (int j = 0; j < V; ++j) w[j] = rows.class_weights ? rows.class_weights[first + j] : 1.0f;
+  return w;
+}
+
+template <int V>
+__device__ void include_smoothed(Part& part, const Floats<V>& x, const Floats<V>& w) {
+#pragma unroll
   for (int j = 0; j < V; ++j) {
-    part.exponentials += relative(x[j], part.maximum);
-    part.logits += x[j];
+    part.logits += w[j] * x[j];
+    part.weights += w[j];
   }
 }
 
@@ -94,8 +112,11 @@ __device__ void include(Part& part, const Floats<V>& x, std::int64_t first) {
 template <int V, class T>
 __device__ Part sum_row(const T* x, const Rows& rows, Part* room) {
   Part part;
-  for (std::int64_t c = threadIdx.x * V; c < rows.classes; c += kThreads * V)
-    include(part, capped<V>(x + c, rows.soft_cap), c);
+  for (std::int64_t c = threadIdx.x * V; c < rows.classes; c += kThreads * V) {
+    const Floats<V> values = capped<V>(x + c, rows.soft_cap);
+    include(part, values, c);
+    if (rows.smoothing != 0) include_smoothed(part, values, weights_of<V>(rows, c));
+  }
   part = warp_combine(part);
   const int lane = int(threadIdx.x) % kWarp, warp = int(threadIdx.x) / kWarp;
   if (lane == 0) room[warp] = part;
@@ -117,24 +138,25 @@ __global__ void __launch_bounds__(kThreads) loss_kernel(T* logits, Rows rows) {
   const Part row = sum_row<V>(x, rows, room);
   const double log_sum = double(row.maximum) + log(double(row.exponentials));
   const float weight = rows.class_weights && possible ? rows.class_weights[target] : 1.0f;
+  const float own = (1 - smoothing) * weight, even = smoothing / float(rows.classes);
   if (threadIdx.x == 0) {
-    double loss = (1 - double(smoothing)) * (log_sum - double(logit));
-    if (smoothing != 0)
-      loss += double(smoothing) * (log_sum - double(row.logits) / double(rows.classes));
-    rows.row_loss[blockIdx.x] = float(double(weight) * loss);
+    double loss = double(own) * (log_sum - double(logit));
+    if (smoothing != 0) loss += double(even) * (double(row.weights) * log_sum - double(row.logits));
+    rows.row_loss[blockIdx.x] = float(loss);
     if (rows.prediction) rows.prediction[blockIdx.x] = row.argmax < rows.classes ? row.argmax : 0;
   }
   if (!rows.gradient) return;
-  const float scale = weight * rows.gradient_scale, even = smoothing / float(rows.classes);
+  const float scale = rows.gradient_scale, pull = scale * (own + even * row.weights);
   const float log_sums = float(log_sum);
   for (std::int64_t c = threadIdx.x * V; c < rows.classes; c += kThreads * V) {
     Floats<V> v = capped<V>(x + c, cap);
+    const Floats<V> w = smoothing != 0 ? weights_of<V>(rows, c) : Floats<V>{};
 #pragma unroll
     for (int j = 0; j < V; ++j) {
       const float t = cap != 0 ? v[j] / cap : 0.0f;
-      const bool own = c + j == target;
-      const float p = expf(v[j] - log_sums) - (own ? 1 - smoothing : 0.0f);
-      v[j] = scale * (p - even) * fmaf(-t, t, 1.0f);
+      const float share = c + j == target ? scale * own : 0.0f;
+      const float p = expf(v[j] - log_sums);
+      v[j] = (fmaf(pull, p, -share) - scale * even * w[j]) * fmaf(-t, t, 1.0f);
     }
     store<V>(x + c, v);
   }

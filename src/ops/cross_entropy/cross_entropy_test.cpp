@@ -33,15 +33,15 @@ std::vector<S> reference(const std::vector<S>& logits, std::span<const std::int3
       if (cap > 0) v = cap * std::tanh(v / cap);
       maximum = std::max(maximum, real_part(v));
     }
-    S sum = 0, mean = 0;
-    for (const S& v : z) {
-      sum += std::exp(v - maximum);
-      mean += v / double(classes);
-    }
+    S sum = 0;
+    for (const S& v : z) sum += std::exp(v - maximum);
     const S log_sum = maximum + std::log(sum);
+    const auto weight = [&](std::size_t c) { return weights.empty() ? 1.0 : weights[c]; };
     const std::size_t target = std::size_t(targets[n]);
-    loss.push_back(((1 - smoothing) * (log_sum - z[target]) + smoothing * (log_sum - mean)) *
-                   (weights.empty() ? 1.0 : weights[target]));
+    S nats = (1 - smoothing) * weight(target) * (log_sum - z[target]);
+    for (std::size_t c = 0; c < classes; ++c)
+      nats += smoothing / double(classes) * weight(c) * (log_sum - z[c]);
+    loss.push_back(nats);
   }
   return loss;
 }
@@ -83,10 +83,15 @@ TEST_P(CrossEntropy, CapsScalesAndSmooths) {
   compare(33, {.soft_cap = 2, .gradient_scale = 2, .label_smoothing = 0.2f});
 }
 
-TEST_P(CrossEntropy, WeighsRowsByTheirTargetsClass) {
-  const auto weights = rounded(random_values(33, 9), DType::f32);
-  const Held held = floats({33}, weights);
-  compare(33, {.label_smoothing = 0.1f, .class_weights = held}, weights);
+TEST_P(CrossEntropy, WeighsClasses) {
+  for (const std::int64_t classes : {4, 33}) {
+    auto weights = rounded(random_values(classes, 9), DType::f32);
+    for (double& w : weights) w = std::abs(w) + 0.25;
+    const Held held = floats({classes}, weights);
+    compare(classes, {.class_weights = held}, weights);
+    compare(classes, {.label_smoothing = 0.1f, .class_weights = held}, weights);
+    compare(classes, {.soft_cap = 2, .label_smoothing = 0.3f, .class_weights = held}, weights);
+  }
 }
 
 TEST_P(CrossEntropy, CoversVocabulariesOfManyChunks) {
