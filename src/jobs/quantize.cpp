@@ -134,7 +134,10 @@ void collect_folder(const TensorSource& source, Collector& out) {
 /// A GGUF file's weights under their names in Hugging Face folders.
 void collect_gguf(Stream& stream, ModelFiles& files, const ModelIdentity& model, Collector& out) {
   const DecoderConfig& config = model.config;
-  WeightReader reader(stream, {files.weights(), *model.architecture, true});
+  WeightReader reader(stream, {.source = files.weights(),
+                               .architecture = *model.architecture,
+                               .gguf = true,
+                               .norm_offset = -model.architecture->hf_norm_offset});
   const auto dense = [&](Slot slot, std::int64_t layer, Shape shape) {
     return std::get<DenseWeight>(reader.dense(slot, layer, shape)).matrix;
   };
@@ -151,8 +154,7 @@ void collect_gguf(Stream& stream, ModelFiles& files, const ModelIdentity& model,
     out.add_dense(name_of_part(Slot::head, 0, "weight"), dense(Slot::head, 0, vocabulary));
   add_vector(Slot::final_norm, 0, "weight", config.width);
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-    add_vector(Slot::attention_norm, layer, "weight", config.width);
-    add_vector(Slot::mlp_norm, layer, "weight", config.width);
+    for (const Slot norm : block_norms(config)) add_vector(norm, layer, "weight", config.width);
     for (const Slot slot : kProjectionSlots) {
       const bool paired = model.paired_qk_rows && (slot == Slot::q || slot == Slot::k);
       reader.set_paired_rows(paired ? config.head_dim : 0);
@@ -175,7 +177,7 @@ void collect_gguf(Stream& stream, ModelFiles& files, const ModelIdentity& model,
 Json quantised_config(const ModelFiles& files, const ModelIdentity& model) {
   Json config = files.config;
   if (files.gguf) {
-    config = config_from_gguf(*files.gguf);
+    config = config_from_gguf(*files.gguf, *model.architecture);
     config.set("architectures", Json::Array{std::string(model.architecture->hf_name)});
     config.set("model_type", std::string(model.architecture->gguf_name));
   }

@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "models/decoder_config.h"
@@ -16,7 +17,9 @@ enum class Slot {
   final_norm,
   head,
   attention_norm,
+  post_attention_norm,
   mlp_norm,
+  post_mlp_norm,
   q,
   k,
   v,
@@ -35,9 +38,14 @@ struct Architecture {
   /// GGUF files of this family store the rows of q and k of a head as pairs (i, i + D/2), side by
   /// side.
   bool gguf_pairs_qk_rows = false;
+  /// Hugging Face files of this family store norm weights less this; GGUF files store them whole.
+  float hf_norm_offset = 0;
   /// From config.json, or what gguf_config.h makes of a GGUF file's metadata. InputError names the
   /// key.
   DecoderConfig (*read_config)(const Json& config, std::string_view source) = nullptr;
+  /// Adds to what gguf_config.h makes of a GGUF file what llama.cpp knows without the file; may be
+  /// null.
+  void (*complete_gguf)(Json& config, std::string_view source) = nullptr;
   /// The module that holds a weight, as transformers and PEFT name it:
   /// "model.layers.0.self_attn.q_proj".
   std::string (*module_name)(Slot slot, std::int64_t layer) = nullptr;
@@ -54,5 +62,10 @@ const Architecture& architecture_of_gguf(std::string_view name, std::string_view
 
 /// The name of a slot's weight in GGUF files: "blk.0.attn_q".
 std::string gguf_module_name(Slot slot, std::int64_t layer);
+/// The name that Llama and most families after it give a slot: "model.layers.0.self_attn.q_proj".
+/// Empty for a slot that Llama does not have.
+std::string llama_module_name(Slot slot, std::int64_t layer);
+/// The norms of one block.
+std::vector<Slot> block_norms(const DecoderConfig& config);
 
 }  // namespace elenchus

@@ -7,6 +7,7 @@
 namespace elenchus {
 
 // One line a family, each defined in the file of its name.
+Architecture gemma2();
 Architecture llama();
 
 namespace {
@@ -28,7 +29,7 @@ std::string classifier_name(const Architecture& architecture) {
 }
 
 std::span<const Architecture> architectures() {
-  static const std::array all = {llama()};
+  static const std::array all = {llama(), gemma2()};
   return all;
 }
 
@@ -64,8 +65,12 @@ std::string gguf_module_name(Slot slot, std::int64_t layer) {
       return "output";
     case Slot::attention_norm:
       return block + "attn_norm";
+    case Slot::post_attention_norm:
+      return block + "post_attention_norm";
     case Slot::mlp_norm:
       return block + "ffn_norm";
+    case Slot::post_mlp_norm:
+      return block + "post_ffw_norm";
     case Slot::q:
       return block + "attn_q";
     case Slot::k:
@@ -82,6 +87,45 @@ std::string gguf_module_name(Slot slot, std::int64_t layer) {
       return block + "ffn_down";
   }
   return {};
+}
+
+std::string llama_module_name(Slot slot, std::int64_t layer) {
+  const std::string block = "model.layers." + std::to_string(layer) + ".";
+  switch (slot) {
+    case Slot::embedding:
+      return "model.embed_tokens";
+    case Slot::final_norm:
+      return "model.norm";
+    case Slot::head:
+      return "lm_head";
+    case Slot::attention_norm:
+      return block + "input_layernorm";
+    case Slot::mlp_norm:
+      return block + "post_attention_layernorm";
+    case Slot::q:
+      return block + "self_attn.q_proj";
+    case Slot::k:
+      return block + "self_attn.k_proj";
+    case Slot::v:
+      return block + "self_attn.v_proj";
+    case Slot::o:
+      return block + "self_attn.o_proj";
+    case Slot::gate:
+      return block + "mlp.gate_proj";
+    case Slot::up:
+      return block + "mlp.up_proj";
+    case Slot::down:
+      return block + "mlp.down_proj";
+    case Slot::post_attention_norm:
+    case Slot::post_mlp_norm:
+      break;
+  }
+  return {};
+}
+
+std::vector<Slot> block_norms(const DecoderConfig& config) {
+  if (!config.post_norms) return {Slot::attention_norm, Slot::mlp_norm};
+  return {Slot::attention_norm, Slot::post_attention_norm, Slot::mlp_norm, Slot::post_mlp_norm};
 }
 
 }  // namespace elenchus

@@ -49,6 +49,49 @@ std::string ConfigReader::text(std::string_view key, std::string_view fallback) 
   return value ? value->as_string(cat(source_, ": ", key)) : std::string(fallback);
 }
 
+void ConfigReader::expect_text(std::string_view key, std::string_view wanted) const {
+  const std::string found = text(key, wanted);
+  if (found != wanted)
+    throw InputError(cat(source_, ": ", key, " is \"", printable(found),
+                         "\"; models of this family have \"", wanted, "\""));
+}
+
+void ConfigReader::expect_false(std::string_view key) const {
+  if (boolean(key, false))
+    throw InputError(cat(source_, ": ", key, " is true, which this build does not do"));
+}
+
+float ConfigReader::soft_cap(std::string_view key, double fallback) const {
+  const Json* value = config_.find(key);
+  return value && value->is_null() ? 0 : float(positive(key, fallback));
+}
+
+std::vector<LayerTraits> ConfigReader::windows(std::int64_t layers, std::int64_t fallback,
+                                               bool (*usual)(std::int64_t layer)) const {
+  const Json* stored = config_.find("sliding_window");
+  const std::int64_t window = stored && stored->is_null()
+                                  ? 0
+                                  : integer("sliding_window", 0, std::int64_t{1} << 31, fallback);
+  std::vector<LayerTraits> traits(std::size_t(layers), LayerTraits{});
+  const Json* types = find("layer_types");
+  const std::string where = cat(source_, ": layer_types");
+  if (types && types->as_array(where).size() != traits.size())
+    throw InputError(cat(where, " has ", types->as_array(where).size(),
+                         " entries; num_hidden_layers is ", layers));
+  for (std::size_t i = 0; i < traits.size(); ++i) {
+    bool windowed = usual(std::int64_t(i));
+    if (types) {
+      const std::string& type = types->as_array(where)[i].as_string(where);
+      windowed = type == "sliding_attention";
+      if (!windowed && type != "full_attention")
+        throw InputError(cat(where, "[", i, "] is \"", printable(type),
+                             "\"; expected sliding_attention or full_attention"));
+    }
+    if (windowed) traits[i].window = window;
+  }
+  return traits;
+}
+
 RopeConfig ConfigReader::rope(double default_theta) const {
   RopeConfig rope;
   rope.theta = positive("rope_theta", default_theta);

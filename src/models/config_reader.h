@@ -19,6 +19,15 @@ class ConfigReader {
   double positive(std::string_view key, std::optional<double> fallback = {}) const;
   bool boolean(std::string_view key, bool fallback) const;
   std::string text(std::string_view key, std::string_view fallback) const;
+  /// InputError: the key is there with another value.
+  void expect_text(std::string_view key, std::string_view wanted) const;
+  void expect_false(std::string_view key) const;
+  /// A soft cap; `fallback` where the key is missing, 0 (none) where it is null.
+  float soft_cap(std::string_view key, double fallback) const;
+  /// sliding_window on the layers that layer_types calls sliding_attention or, without that key,
+  /// `usual` says. A window that is missing is `fallback`, one that is null or 0 is none.
+  std::vector<LayerTraits> windows(std::int64_t layers, std::int64_t fallback,
+                                   bool (*usual)(std::int64_t layer)) const;
   /// rope_parameters (v5), or rope_theta with rope_scaling. InputError: a kind that is not known.
   RopeConfig rope(double default_theta) const;
   /// The sizes every decoder has, checked against each other.

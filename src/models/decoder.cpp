@@ -3,8 +3,12 @@
 #include "ops/embedding/embedding.h"
 
 namespace elenchus {
-
 namespace {
+
+/// As a tensor of `dtype` holds it.
+float rounded(double value, DType dtype) {
+  return visit_float(dtype, [&]<class T>() { return static_cast<float>(T(float(value))); });
+}
 
 template <class T>
 std::vector<T> on_host(Stream& stream, ConstTensor tensor) {
@@ -23,6 +27,7 @@ std::variant<LmHead, ScoreHead> make_head(const DecoderParts& parts) {
   return LmHead(parts.head, {.norm = parts.final_norm,
                              .epsilon = parts.config.norm_epsilon,
                              .label_smoothing = parts.label_smoothing,
+                             .soft_cap = parts.config.logit_soft_cap,
                              .compute = parts.compute});
 }
 
@@ -32,7 +37,8 @@ Decoder::Decoder(DecoderParts parts) : parts_(std::move(parts)), head_(make_head
 
 Tensor Decoder::embed(Context& ctx, ConstTensor tokens) const {
   Tensor h = ctx.arena.alloc({tokens.dim(0), parts_.config.width}, residual_type(parts_.compute));
-  ops::embedding_forward(ctx.stream, h, std::get<DenseWeight>(parts_.embedding).matrix, tokens);
+  ops::embedding_forward(ctx.stream, h, std::get<DenseWeight>(parts_.embedding).matrix, tokens,
+                         rounded(parts_.config.embedding_scale, parts_.compute));
   return h;
 }
 

@@ -23,6 +23,11 @@ struct RopeConfig {
   std::vector<float> divisors;             ///< [D/2] from a GGUF file, or empty
 };
 
+/// What may differ from layer to layer.
+struct LayerTraits {
+  std::int64_t window = 0;  ///< keys that a query sees, its own counted; 0: all before it
+};
+
 struct DecoderConfig {
   std::int64_t width = 0;       ///< C
   std::int64_t layers = 0;      ///< L
@@ -37,6 +42,16 @@ struct DecoderConfig {
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
   ops::Activation activation = ops::Activation::silu;
   RopeConfig rope;
+  double embedding_scale = 1;             ///< of the embedded tokens; rounded to the compute type
+  std::optional<double> attention_scale;  ///< of the scores; none: D^-1/2
+  float attention_soft_cap = 0;           ///< scores become cap * tanh(score / cap); 0: none
+  float logit_soft_cap = 0;               ///< logits likewise
+  bool post_norms = false;  ///< each branch is normed once more before it is added to its input
+  std::vector<LayerTraits> layer_traits;  ///< [L], or empty: every layer as LayerTraits{}
+
+  LayerTraits layer(std::int64_t i) const {
+    return layer_traits.empty() ? LayerTraits{} : layer_traits[std::size_t(i)];
+  }
 };
 
 }  // namespace elenchus

@@ -101,7 +101,7 @@ class DecoderCuda : public testing::CudaParity {
  protected:
   static std::vector<fs::path> folders() {
     const fs::path golden = fs::path(ELENCHUS_TEST_FOLDER) / "golden";
-    return {golden / "llama", golden / "llama_tied_scaled"};
+    return {golden / "llama", golden / "llama_tied_scaled", golden / "gemma2"};
   }
 };
 
@@ -143,31 +143,36 @@ TEST_F(DecoderCuda, LossAndGradientsAreTheCpus) {
 TEST_F(DecoderCuda, RepeatsItsBitsAlsoWhenBlocksAreRecomputed) {
   LoadOptions options{.load_in_4bit = true, .lora = kLora, .max_positions = 64};
   options.compute = DType::bf16;
-  Harness harness(cuda(), folders()[0], options);
-  const LossSum first = harness.train();
-  const std::vector<double> gradients = harness.gradients();
-  for (int i = 0; i < 100; ++i) {
-    harness.model.decoder->set_recomputed_blocks(i % 3);
-    EXPECT_EQ(harness.train().nats, first.nats);
-    ASSERT_EQ(harness.gradients(), gradients);
+  for (const fs::path& folder : folders()) {
+    Harness harness(cuda(), folder, options);
+    const LossSum first = harness.train();
+    const std::vector<double> gradients = harness.gradients();
+    for (int i = 0; i < 50; ++i) {
+      harness.model.decoder->set_recomputed_blocks(i % 3);
+      EXPECT_EQ(harness.train().nats, first.nats);
+      ASSERT_EQ(harness.gradients(), gradients);
+    }
   }
 }
 
 TEST_F(DecoderCuda, CachedDecodingEqualsTheFullForward) {
-  Harness harness(cuda(), folders()[0], {.load_in_4bit = true, .lora = kLora, .max_positions = 64});
   const Row& row = kRows[0];
-  const std::vector<double> full = harness.logits(row);
-  const std::size_t vocabulary = full.size() / row.size();
-  KvCache cache = harness.model.decoder->make_cache(cuda(), 1, 32);
-  for (std::size_t at = 0; at < row.size();) {
-    const std::size_t count = at == 0 ? 4 : 1;
-    const Row step(row.begin() + std::ptrdiff_t(at), row.begin() + std::ptrdiff_t(at + count));
-    const std::vector<double> found = harness.logits(step, std::int32_t(at), &cache);
-    EXPECT_LT(relative_error(found, std::span(full).subspan(at * vocabulary, count * vocabulary)),
-              kTolerance);
-    at += count;
-    const std::int32_t grown[] = {std::int32_t(count)};
-    cache.advance(grown);
+  for (const fs::path& folder : folders()) {
+    Harness harness(cuda(), folder, {.load_in_4bit = true, .lora = kLora, .max_positions = 64});
+    const std::vector<double> full = harness.logits(row);
+    const std::size_t vocabulary = full.size() / row.size();
+    KvCache cache = harness.model.decoder->make_cache(cuda(), 1, 32);
+    for (std::size_t at = 0; at < row.size();) {
+      const std::size_t count = at == 0 ? 4 : 1;
+      const Row step(row.begin() + std::ptrdiff_t(at), row.begin() + std::ptrdiff_t(at + count));
+      const std::vector<double> found = harness.logits(step, std::int32_t(at), &cache);
+      EXPECT_LT(relative_error(found, std::span(full).subspan(at * vocabulary, count * vocabulary)),
+                kTolerance)
+          << folder;
+      at += count;
+      const std::int32_t grown[] = {std::int32_t(count)};
+      cache.advance(grown);
+    }
   }
 }
 

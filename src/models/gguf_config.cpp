@@ -17,19 +17,19 @@ constexpr KeyPair kIntegers[] = {
     {"attention.key_length", "head_dim"},
     {"context_length", "max_position_embeddings"},
     {"vocab_size", "vocab_size"},
+    {"attention.sliding_window", "sliding_window"},
 };
 constexpr KeyPair kReals[] = {
     {"attention.layer_norm_rms_epsilon", "rms_norm_eps"},
     {"rope.freq_base", "rope_theta"},
+    {"attn_logit_softcapping", "attn_logit_softcapping"},
+    {"final_logit_softcapping", "final_logit_softcapping"},
 };
 
 }  // namespace
 
-Json config_from_gguf(const GgufFile& file) {
-  const auto name = file.get_string("general.architecture");
-  if (!name)
-    throw InputError(cat(file.description(), ": metadata key general.architecture is missing"));
-  const std::string prefix = std::string(*name) + ".";
+Json config_from_gguf(const GgufFile& file, const Architecture& architecture) {
+  const std::string prefix = std::string(architecture.gguf_name) + ".";
   Json config{Json::Object{}};
   for (const auto& [gguf, hf] : kIntegers)
     if (const auto value = file.get_u64(prefix + std::string(gguf)))
@@ -49,6 +49,7 @@ Json config_from_gguf(const GgufFile& file) {
       scaling.set("original_max_position_embeddings", std::int64_t(*length));
     config.set("rope_scaling", std::move(scaling));
   }
+  if (architecture.complete_gguf) architecture.complete_gguf(config, file.description());
   return config;
 }
 

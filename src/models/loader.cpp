@@ -28,13 +28,18 @@ class BlockBuilder {
   DecoderBlock block(std::int64_t layer, ConstTensor cosine, ConstTensor sine) {
     const DecoderConfig& c = model_.config;
     const DecoderBlock::Norms norms{
-        .attention = reader_.vector(Slot::attention_norm, layer, "weight", c.width),
-        .mlp = reader_.vector(Slot::mlp_norm, layer, "weight", c.width),
+        .attention = norm(Slot::attention_norm, layer),
+        .mlp = norm(Slot::mlp_norm, layer),
+        .post_attention = c.post_norms ? norm(Slot::post_attention_norm, layer) : ConstTensor{},
+        .post_mlp = c.post_norms ? norm(Slot::post_mlp_norm, layer) : ConstTensor{},
         .epsilon = c.norm_epsilon};
-    const ops::AttentionShape shape{.heads = c.heads,
-                                    .kv_heads = c.kv_heads,
-                                    .head_dim = c.head_dim,
-                                    .scale = float(1 / std::sqrt(double(c.head_dim)))};
+    const ops::AttentionShape shape{
+        .heads = c.heads,
+        .kv_heads = c.kv_heads,
+        .head_dim = c.head_dim,
+        .scale = float(c.attention_scale.value_or(1 / std::sqrt(double(c.head_dim)))),
+        .soft_cap = c.attention_soft_cap,
+        .window = c.layer(layer).window};
     Projection qkv = group(layer, 0, 3);
     Projection o = group(layer, 3, 4);
     Projection gate_up = group(layer, 4, 6);
@@ -45,6 +50,9 @@ class BlockBuilder {
   }
 
  private:
+  ConstTensor norm(Slot slot, std::int64_t layer) {
+    return reader_.vector(slot, layer, "weight", model_.config.width);
+  }
   /// The projections [first, last) of kProjectionSlots as one group.
   Projection group(std::int64_t layer, int first, int last) {
     std::vector<Projection::Part> parts;
@@ -136,7 +144,8 @@ ModelIdentity identify_model(ModelFiles& files) {
     const auto name = files.gguf->get_string("general.architecture");
     if (!name) throw InputError(cat(source, ": metadata key general.architecture is missing"));
     const Architecture& architecture = architecture_of_gguf(*name, source);
-    return {&architecture, architecture.read_config(config_from_gguf(*files.gguf), source),
+    return {&architecture,
+            architecture.read_config(config_from_gguf(*files.gguf, architecture), source),
             architecture.gguf_pairs_qk_rows};
   }
   const std::string source = (files.path / "config.json").string();
@@ -149,7 +158,11 @@ ModelIdentity identify_model(ModelFiles& files) {
 LoadedModel load_model(Stream& stream, ModelFiles& files, const LoadOptions& options) {
   const ModelIdentity model = identify_model(files);
   const bool gguf = files.kind == ModelFiles::Kind::gguf;
-  WeightReader reader(stream, {files.weights(), *model.architecture, gguf, model.prequantised});
+  WeightReader reader(stream, {.source = files.weights(),
+                               .architecture = *model.architecture,
+                               .gguf = gguf,
+                               .prequantised = model.prequantised,
+                               .norm_offset = gguf ? 0 : model.architecture->hf_norm_offset});
   return build_model(stream, model, reader, options);
 }
 

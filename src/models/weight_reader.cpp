@@ -38,6 +38,19 @@ bool all_finite(std::span<const float> values) {
   return sum == 0;
 }
 
+bool is_norm(Slot slot) {
+  switch (slot) {
+    case Slot::final_norm:
+    case Slot::attention_norm:
+    case Slot::post_attention_norm:
+    case Slot::mlp_norm:
+    case Slot::post_mlp_norm:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 WeightReader::WeightReader(Stream& stream, WeightFiles files) : stream_(stream), files_(files) {
@@ -212,6 +225,8 @@ ConstTensor WeightReader::vector(Slot slot, std::int64_t layer, std::string_view
   if (stream_.dry()) return keep({length}, DType::f32);
   std::vector<float> values = read(entry);
   if (paired_head_dim_ > 0) unpair_rows(values, 1);
+  if (is_norm(slot))
+    for (float& v : values) v += files_.norm_offset;
   return upload({values.data(), {length}, DType::f32});
 }
 

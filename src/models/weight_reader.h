@@ -15,6 +15,7 @@ struct WeightFiles {
   const Architecture& architecture;
   bool gguf = false;
   bool prequantised = false;  ///< what is not stored in NF4 stays as it is
+  float norm_offset = 0;      ///< added to the weights of norms
 };
 
 /// Reads weights from files, checked and quantised on the way.

@@ -20,7 +20,9 @@ Tensor DecoderBlock::forward(Context& ctx, ConstTensor x, Saved* saved) const {
                    .rstd_attention = ctx.arena.alloc({rows}, DType::f32),
                    .rstd_mlp = ctx.arena.alloc({rows}, DType::f32),
                    .attention = attention_.allocate(ctx, rows, compute_),
-                   .mlp = mlp_.allocate(ctx, rows, compute_)};
+                   .mlp = mlp_.allocate(ctx, rows, compute_),
+                   .attention_branch = allocate_branch(ctx, x, norms_.post_attention),
+                   .mlp_branch = allocate_branch(ctx, x, norms_.post_mlp)};
   if (saved) *saved = kept;
 
   Arena::Scope scratch(ctx.arena);
@@ -28,11 +30,14 @@ Tensor DecoderBlock::forward(Context& ctx, ConstTensor x, Saved* saved) const {
   Tensor branch = ctx.arena.alloc(x.shape(), compute_);
   ops::rms_norm_forward(ctx.stream, normed, kept.rstd_attention, x, norms_.attention,
                         norms_.epsilon);
-  attention_.forward(ctx, branch, normed, kept.attention);
-  ops::add(ctx.stream, kept.middle, x, branch);
+  const auto out_of = [&](const Branch& saved_branch) {
+    return saved_branch.out ? saved_branch.out : branch;
+  };
+  attention_.forward(ctx, out_of(kept.attention_branch), normed, kept.attention);
+  add_branch(ctx, kept.middle, x, branch, norms_.post_attention, kept.attention_branch);
   ops::rms_norm_forward(ctx.stream, normed, kept.rstd_mlp, kept.middle, norms_.mlp, norms_.epsilon);
-  mlp_.forward(ctx, branch, normed, kept.mlp);
-  ops::add(ctx.stream, y, kept.middle, branch);
+  mlp_.forward(ctx, out_of(kept.mlp_branch), normed, kept.mlp);
+  add_branch(ctx, y, kept.middle, branch, norms_.post_mlp, kept.mlp_branch);
   return y;
 }
 
@@ -41,18 +46,40 @@ void DecoderBlock::backward(Context& ctx, Tensor dh, const Saved& saved) const {
   Tensor normed = ctx.arena.alloc(dh.shape(), compute_);
   Tensor dnormed = ctx.arena.alloc(dh.shape(), compute_);
   ops::rms_norm_forward(ctx.stream, normed, {}, saved.middle, norms_.mlp, norms_.epsilon);
-  mlp_.backward(ctx, dnormed, branch_gradient(ctx, dh), normed, saved.mlp);
+  mlp_.backward(ctx, dnormed, branch_gradient(ctx, dh, norms_.post_mlp, saved.mlp_branch), normed,
+                saved.mlp);
   ops::rms_norm_backward(ctx.stream, dh, dnormed, saved.middle, norms_.mlp, saved.rstd_mlp);
 
   ops::rms_norm_forward(ctx.stream, normed, {}, saved.x, norms_.attention, norms_.epsilon);
-  attention_.backward(ctx, dnormed, branch_gradient(ctx, dh), normed, saved.attention);
+  attention_.backward(ctx, dnormed,
+                      branch_gradient(ctx, dh, norms_.post_attention, saved.attention_branch),
+                      normed, saved.attention);
   ops::rms_norm_backward(ctx.stream, dh, dnormed, saved.x, norms_.attention, saved.rstd_attention);
 }
 
-ConstTensor DecoderBlock::branch_gradient(Context& ctx, ConstTensor dh) const {
-  if (dh.dtype() == compute_) return dh;
+DecoderBlock::Branch DecoderBlock::allocate_branch(Context& ctx, ConstTensor x,
+                                                   ConstTensor post_norm) const {
+  if (!post_norm) return {};
+  return {ctx.arena.alloc(x.shape(), compute_), ctx.arena.alloc({x.dim(0)}, DType::f32)};
+}
+
+void DecoderBlock::add_branch(Context& ctx, Tensor y, ConstTensor x, Tensor branch,
+                              ConstTensor post_norm, const Branch& saved) const {
+  if (post_norm)
+    ops::rms_norm_forward(ctx.stream, branch, saved.rstd, saved.out, post_norm, norms_.epsilon);
+  ops::add(ctx.stream, y, x, branch);
+}
+
+ConstTensor DecoderBlock::branch_gradient(Context& ctx, ConstTensor dh, ConstTensor post_norm,
+                                          const Branch& saved) const {
+  if (!post_norm && dh.dtype() == compute_) return dh;
   Tensor dy = ctx.arena.alloc(dh.shape(), compute_);
-  ops::convert(ctx.stream, dy, dh);
+  if (!post_norm) {
+    ops::convert(ctx.stream, dy, dh);
+    return dy;
+  }
+  ctx.stream.zero(dy);
+  ops::rms_norm_backward(ctx.stream, dy, dh, saved.out, post_norm, saved.rstd);
   return dy;
 }
 

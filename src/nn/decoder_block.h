@@ -6,15 +6,22 @@
 
 namespace elenchus {
 
-/// The pre-norm decoder block:  m = x + attention(norm(x));  y = m + mlp(norm(m)),  norm = RMSNorm.
+/// The pre-norm decoder block:  m = x + attention(norm(x));  y = m + mlp(norm(m)),  norm = RMSNorm;
+/// with post-norms each branch is normed once more before it is added (Gemma 2).
 /// Keeps what is dear to compute again (products, attention) and computes norms and activations
 /// again in backward. x, m, y and their gradients are of the residual stream's type, all between a
 /// norm and the sum after it of the compute type.
 class DecoderBlock {
  public:
   struct Norms {
-    ConstTensor attention, mlp;  ///< f32 [C]
+    ConstTensor attention, mlp;            ///< f32 [C]
+    ConstTensor post_attention, post_mlp;  ///< f32 [C], or empty
     float epsilon = 0;
+  };
+  /// A branch before its post-norm; empty without one.
+  struct Branch {
+    Tensor out;   ///< [N, C] of the compute type
+    Tensor rstd;  ///< f32 [N]
   };
   struct Saved {
     ConstTensor x;                    ///< [N, C] the caller's input, not a copy
@@ -22,6 +29,7 @@ class DecoderBlock {
     Tensor rstd_attention, rstd_mlp;  ///< f32 [N]
     Attention::Saved attention;
     GatedMlp::Saved mlp;
+    Branch attention_branch, mlp_branch;
   };
   DecoderBlock(Attention attention, GatedMlp mlp, Norms norms, DType compute);
   Tensor forward(Context& ctx, ConstTensor x, Saved* saved) const;
@@ -29,8 +37,14 @@ class DecoderBlock {
   void backward(Context& ctx, Tensor dh, const Saved& saved) const;
 
  private:
-  /// dh in the compute type: itself, or rounded into the arena.
-  ConstTensor branch_gradient(Context& ctx, ConstTensor dh) const;
+  Branch allocate_branch(Context& ctx, ConstTensor x, ConstTensor post_norm) const;
+  /// y = x + branch or, with a post-norm, x + norm(saved.out), where `branch` is scratch.
+  void add_branch(Context& ctx, Tensor y, ConstTensor x, Tensor branch, ConstTensor post_norm,
+                  const Branch& saved) const;
+  /// The gradient of what a branch gave, from dh of its sum: in the compute type; itself, or in the
+  /// arena.
+  ConstTensor branch_gradient(Context& ctx, ConstTensor dh, ConstTensor post_norm,
+                              const Branch& saved) const;
 
   Attention attention_;
   GatedMlp mlp_;

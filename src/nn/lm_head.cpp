@@ -39,7 +39,7 @@ void LmHead::loss(Context& ctx, ConstTensor h, ConstTensor rows, ConstTensor lab
     ops::cross_entropy(
         ctx.stream, row_loss.rows(first, m), prediction ? prediction.rows(first, m) : Tensor{},
         logits, labels.rows(first, m), dh ? ops::LogitsAfter::gradient : ops::LogitsAfter::kept,
-        {.soft_cap = 0,
+        {.soft_cap = config_.soft_cap,
          .gradient_scale = gradient_scale,
          .label_smoothing = config_.label_smoothing,
          .class_weights = {}});
@@ -68,6 +68,7 @@ void LmHead::logits(Context& ctx, Tensor out, ConstTensor h, ConstTensor rows) c
     ops::frozen_linear_forward(ctx.stream, ctx.arena, narrow, normed, {&part, 1}, {});
     ops::convert(ctx.stream, out, narrow);
   }
+  if (config_.soft_cap > 0) ops::soft_cap(ctx.stream, out, config_.soft_cap);
 }
 
 }  // namespace elenchus

@@ -14,6 +14,7 @@ class LmHead {
     ConstTensor norm;  ///< f32 [C]
     float epsilon = 0;
     float label_smoothing = 0;
+    float soft_cap = 0;          ///< logits become cap * tanh(logit / cap); 0: none
     DType compute = DType::f32;  ///< of normed rows and logits; h has its own type
   };
   /// `weight` [V, C] outlives this object.

@@ -34,6 +34,11 @@ def tiny_llama(name, **changes):
     folder = HERE / name
     model.save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
+    adapter_golden(model, folder)
+
+
+def adapter_golden(model, folder):
+    """What the model gives for ROWS, alone and with a random adapter on every projection, and the adapter's gradients."""
     out = {}
     for i, row in enumerate(ROWS):
         out[f"base_logits.{i}"] = model(torch.tensor([row])).logits[0]

@@ -42,6 +42,17 @@ void convert_elements(Tensor y, ConstTensor x, std::int64_t first, std::int64_t 
   });
 }
 
+void cap_elements(Tensor x, float cap, std::int64_t first, std::int64_t last) {
+  const Floats d;
+  const auto caps = hn::Set(d, cap);
+  visit_float(x.dtype(), [&]<class T>() {
+    vec::transform(
+        d, std::size_t(last - first), x.as<T>() + first,
+        [=](FloatVector v) HWY_ATTR { return hn::Mul(caps, vec::tanh(d, hn::Div(v, caps))); },
+        x.as<T>() + first);
+  });
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace
 }  // namespace elenchus::ops
@@ -53,6 +64,7 @@ namespace {
 
 HWY_EXPORT(add_elements);
 HWY_EXPORT(convert_elements);
+HWY_EXPORT(cap_elements);
 
 void check_rows(ConstTensor many, ConstTensor few, ConstTensor index) {
   expect(many.shape().rank() == 2 && few.shape().rank() == 2 && many.dim(1) == few.dim(1) &&
@@ -87,6 +99,16 @@ void convert(Stream& stream, Tensor y, ConstTensor x) {
     if (stream.on_cuda()) return cuda::convert(stream, y, x);
   for_chunks(stream.pool(), y.elements(), kTaskElements, [&](auto first, auto last) {
     HWY_DYNAMIC_DISPATCH(convert_elements)(y, x, first, last);
+  });
+}
+
+void soft_cap(Stream& stream, Tensor x, float cap) {
+  expect(cap > 0, "soft_cap: the cap is not above 0");
+  if (stream.dry()) return;
+  if constexpr (kCudaBuilt)
+    if (stream.on_cuda()) return cuda::soft_cap(stream, x, cap);
+  for_chunks(stream.pool(), x.elements(), kTaskElements, [&](auto first, auto last) {
+    HWY_DYNAMIC_DISPATCH(cap_elements)(x, cap, first, last);
   });
 }
 

@@ -21,6 +21,16 @@ __global__ void convert_kernel(Y* y, const X* x, std::int64_t packs) {
   if (i < packs) store<V>(y + i * V, load<V>(x + i * V));
 }
 
+template <int V, class T>
+__global__ void cap_kernel(T* x, float cap, std::int64_t packs) {
+  const std::int64_t i = thread_index();
+  if (i >= packs) return;
+  Floats<V> values = load<V>(x + i * V);
+#pragma unroll
+  for (int j = 0; j < V; ++j) values[j] = cap * tanhf(values[j] / cap);
+  store<V>(x + i * V, values);
+}
+
 enum class Rows { gathered, scattered };
 
 /// Pack i of the M indexed rows.
@@ -89,6 +99,20 @@ void convert(Stream& stream, Tensor y, ConstTensor x) {
     });
   });
   check_launch("convert");
+}
+
+void soft_cap(Stream& stream, Tensor x, float cap) {
+  CudaStream& device = cuda_side(stream);
+  const WorkTimer timer(device, WorkPart::elementwise);
+  const std::int64_t elements = x.elements();
+  if (elements == 0) return;
+  visit_native(x.dtype(), [&]<class T>() {
+    with_width(takes_wide(elements, x), [&]<int V>() {
+      cap_kernel<V><<<blocks_for(elements / V), kBlockThreads, 0, device.queue()>>>(
+          data_as<T>(x), cap, elements / V);
+    });
+  });
+  check_launch("soft_cap");
 }
 
 void gather_rows(Stream& stream, Tensor y, ConstTensor x, ConstTensor index) {

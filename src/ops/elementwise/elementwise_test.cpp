@@ -1,5 +1,6 @@
 #include "ops/elementwise/elementwise.h"
 
+#include <cmath>
 #include <limits>
 
 #include "testing/devices.h"
@@ -57,6 +58,18 @@ TEST_P(Elementwise, ConvertKeepsNan) {
   const Held hx = floats({20}, x), y(stream(), {20}, dtype());
   ops::convert(stream(), y, hx);
   for (const double v : y.values()) EXPECT_TRUE(std::isnan(v));
+}
+
+TEST_P(Elementwise, SoftCapIsTheScaledTanh) {
+  for (const std::int64_t n : {1, 33, 200}) {
+    auto x = rounded(random_values(n, 1, 60), dtype());
+    x[0] = -1e4;
+    const Held hx = tensor({n}, x);
+    ops::soft_cap(stream(), hx, 30);
+    std::vector<double> expected;
+    for (const double v : rounded(x, dtype())) expected.push_back(30 * std::tanh(v / 30));
+    testing::expect_close(hx.values(), expected, tolerance());
+  }
 }
 
 TEST_P(Elementwise, GatherAndScatterMoveRows) {

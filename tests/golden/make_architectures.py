@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Makes the reference tensors of the architectures beside Llama: tiny random models as transformers runs them, from a
+Hugging Face folder and, where llama.cpp knows the family, a GGUF file of the same values.
+
+    venv/bin/pip install gguf
+    venv/bin/python tests/golden/make_architectures.py [name ...]
+
+Weights are multiples of 1/256 below 1, which bf16 and f16 both hold exactly.
+"""
+import sys
+
+import gguf
+import torch
+import transformers
+from make_golden import HERE, adapter_golden
+
+SIZES = dict(vocab_size=130, hidden_size=48, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
+             num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=1e-5)
+
+
+def gemma2_keys(writer, config):
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_sliding_window(config.sliding_window)
+    writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
+    writer.add_final_logit_softcapping(config.final_logit_softcapping)
+
+
+# name: transformers' class, what differs from SIZES, what norm weights are centred on there; llama.cpp's name and keys.
+MODELS = {
+    # 8 is head_dim: what llama.cpp divides scores by where a file cannot say it.
+    "gemma2": ("Gemma2", dict(head_dim=8, query_pre_attn_scalar=8, sliding_window=5, attn_logit_softcapping=2.0,
+                              final_logit_softcapping=3.0), 0, gguf.MODEL_ARCH.GEMMA2, gemma2_keys),
+}
+
+
+def on_grid(values):
+    return (values * 256).round().clamp(-255, 255) / 256
+
+
+def write_gguf(model, path, arch, norm_centre, family_keys):
+    """As llama.cpp's convert_hf_to_gguf.py writes it."""
+    config = model.config
+    writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[arch])
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    family_keys(writer, config)
+    names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
+    for key, value in model.state_dict().items():
+        if key == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        if key.endswith("norm.weight"):
+            value = value + (1 - norm_centre)
+        data = value.float().numpy()
+        writer.add_tensor(names.get_name(key, try_suffixes=(".weight", ".bias")),
+                          data if data.ndim == 1 else data.astype("float16"))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def make(name):
+    family, changes, norm_centre, arch, family_keys = MODELS[name]
+    torch.manual_seed(23)
+    config = getattr(transformers, family + "Config")(**{**SIZES, **changes})
+    model = getattr(transformers, family + "ForCausalLM")(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(on_grid(torch.randn_like(parameter) * 0.2))
+            else:  # a norm's weight; as 1 + w it is still a multiple of 1/128 below 2
+                parameter.copy_((torch.randn_like(parameter) * 0.1 * 128).round() / 128 + norm_centre)
+    folder = HERE / name
+    model.bfloat16().save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    if arch is not None:
+        write_gguf(model, folder / "model.gguf", arch, norm_centre, family_keys)
+    # Read again, since model.float() would leave rotary tables and the like rounded.
+    model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    model.name_or_path = name
+    adapter_golden(model, folder)
+
+
+if __name__ == "__main__":
+    for chosen in sys.argv[1:] or MODELS:
+        make(chosen)
