@@ -34,12 +34,16 @@ std::vector<std::string> Replier::to(std::span<const std::vector<TokenId>> promp
   return texts;
 }
 
-std::vector<std::string> Replier::to_eval_rows(std::span<const std::int64_t> rows) {
+std::vector<RowReply> Replier::to_eval_rows(std::span<const std::int64_t> rows) {
   std::vector<std::vector<TokenId>> prompts;
   for (const std::int64_t row : rows) prompts.push_back(run_.eval_prompts.at(std::size_t(row)));
   GenerateOptions numbered = options();
   numbered.sequence_numbers = rows;  // a row's random numbers do not depend on its batch
-  return to(prompts, numbered);
+  std::vector<RowReply> replies;
+  std::vector<std::string> texts = to(prompts, numbered);
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    replies.push_back({std::move(texts[i]), run_.eval_answers.at(std::size_t(rows[i]))});
+  return replies;
 }
 
 std::vector<std::string> Replier::to_samples() {

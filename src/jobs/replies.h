@@ -8,6 +8,7 @@
 
 #include "generate/generator.h"
 #include "jobs/run_setup.h"
+#include "train/evaluator.h"
 
 namespace elenchus {
 
@@ -18,7 +19,7 @@ class Replier {
   Replier(RunSetup& run, LanguageModel& model, Stream& stream, Arena& arena,
           std::function<bool()> stop_asked = {});
   /// To the evaluation rows of these numbers, by the recipe's settings for replies.
-  std::vector<std::string> to_eval_rows(std::span<const std::int64_t> rows);
+  std::vector<RowReply> to_eval_rows(std::span<const std::int64_t> rows);
   /// To training.sample_prompts, greedily.
   std::vector<std::string> to_samples();
   /// To any prompts.

@@ -90,7 +90,9 @@ RunSetup::RunSetup(Recipe from)
 void RunSetup::make_prompts() {
   if (metrics.replies)
     for (const Conversation& conversation : dataset.eval_conversations) {
-      eval_prompts.push_back(renderer.reply_task(conversation).prompt.ids);
+      ReplyTask task = renderer.reply_task(conversation);
+      eval_prompts.push_back(std::move(task.prompt.ids));
+      eval_answers.push_back(std::move(task.reference));
       if (eval_prompts.back().empty())
         throw UserError(
             "metrics: a metric of generated replies needs conversations to reply to, and the "

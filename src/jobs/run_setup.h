@@ -34,6 +34,7 @@ struct RunSetup {
   /// The prompts of the evaluation rows, and of training.sample_prompts, as tokens; only where
   /// replies are generated.
   std::vector<std::vector<TokenId>> eval_prompts, sample_prompts;
+  std::vector<std::string> eval_answers;  ///< the rows' own, to each of eval_prompts
   LoadOptions load;
   LargestShapes shapes;
 

@@ -14,7 +14,7 @@ namespace elenchus {
 /// What was seen of one evaluated row.
 struct Prediction {
   std::string text;       ///< teacher-forced argmax, or the generated reply, without special tokens
-  std::string reference;  ///< the row's own answer
+  std::string reference;  ///< the row's own answer; teacher-forced: all that is trained on
   std::vector<float> class_scores;  ///< classification: log-probabilities
   std::int64_t label = -1;          ///< classification
   double loss_nats = 0;             ///< summed over the row's targets

@@ -271,6 +271,11 @@ std::optional<FoundCheckpoint> CheckpointStore::newest_valid(const Say& say) con
 
 CheckpointState CheckpointStore::restore(const fs::path& checkpoint, const Expected& expected,
                                          AdamW& optimizer) const {
+  std::error_code ignored;
+  if (!fs::exists(checkpoint / kManifestFile, ignored))
+    throw wrong_checkpoint(checkpoint,
+                           "found no manifest.json there, expected a folder checkpoint-STEP that a "
+                           "run of this program has saved");
   if (const auto problem = verify_folder(checkpoint))
     throw wrong_checkpoint(checkpoint, cat("the checkpoint is damaged: ", *problem));
   const Json extra = read_manifest_extra(checkpoint);

@@ -125,6 +125,17 @@ TEST(CheckpointStore, RefusesTensorsOfAnotherShape) {
   }
 }
 
+TEST(CheckpointStore, SaysThatAFolderIsNoCheckpoint) {
+  Fixture f;
+  try {
+    f.store(std::nullopt).restore(f.folder.path() / "model", {f.identity, {}}, f.optimizer);
+    FAIL() << "no UserError";
+  } catch (const UserError& error) {
+    EXPECT_EQ(error.exit_code, ExitCode::wrong_checkpoint);
+    EXPECT_NE(std::string(error.what()).find("no manifest.json"), std::string::npos);
+  }
+}
+
 TEST(CheckpointStore, AnEarlierCheckpointOfTheNameSurvivesAFailedSave) {
   Fixture f;
   CheckpointStore store = f.store(std::nullopt);

@@ -141,10 +141,10 @@ void Evaluator::evaluate_batch(const PackedBatch& batch, Sums& sums) {
 }
 
 /// Empty where no metric wants them.
-std::vector<std::string> Evaluator::replies(const PackedBatch& batch, Sums& sums) {
+std::vector<RowReply> Evaluator::replies(const PackedBatch& batch, Sums& sums) {
   if (!wants_replies_) return {};
   const double began = now_seconds();
-  std::vector<std::string> replies = parts_.generate(batch.rows);
+  std::vector<RowReply> replies = parts_.generate(batch.rows);
   expect(replies.size() == batch.rows.size(), "one reply for each row");
   sums.generating_seconds += now_seconds() - began;
   return replies;
@@ -153,7 +153,7 @@ std::vector<std::string> Evaluator::replies(const PackedBatch& batch, Sums& sums
 void Evaluator::observe(const PackedBatch& batch, std::span<const float> losses,
                         std::span<const std::int32_t> predicted,
                         const std::vector<std::vector<float>>& scores,
-                        const std::vector<std::string>& replies) {
+                        const std::vector<RowReply>& replies) {
   std::size_t target = 0;
   for (std::size_t row = 0; row < batch.rows.size(); ++row) {
     const std::size_t first = target;
@@ -179,7 +179,8 @@ void Evaluator::observe(const PackedBatch& batch, std::span<const float> losses,
         continue;
       }
       Prediction generated = seen;
-      generated.text = replies[row];
+      generated.text = replies[row].text;
+      generated.reference = replies[row].reference;
       metric->observe(generated);
     }
   }

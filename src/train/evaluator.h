@@ -16,10 +16,15 @@
 
 namespace elenchus {
 
+/// A generated reply, and the row's own answer to the same prompt.
+struct RowReply {
+  std::string text, reference;
+};
+
 /// Replies to the given rows of the evaluation set (PackedBatch::rows), one for each, in order.
 /// Where a stop is asked for on the way they may be cut short, as long as EvaluationProgress says
 /// false afterwards.
-using GenerateReplies = std::function<std::vector<std::string>(std::span<const std::int64_t> rows)>;
+using GenerateReplies = std::function<std::vector<RowReply>(std::span<const std::int64_t> rows)>;
 
 /// Everything here outlives the Evaluator.
 struct EvaluatorParts {
@@ -64,11 +69,11 @@ class Evaluator {
  private:
   struct Sums;
   void evaluate_batch(const PackedBatch& batch, Sums& sums);
-  std::vector<std::string> replies(const PackedBatch& batch, Sums& sums);
+  std::vector<RowReply> replies(const PackedBatch& batch, Sums& sums);
   void observe(const PackedBatch& batch, std::span<const float> losses,
                std::span<const std::int32_t> predicted,
                const std::vector<std::vector<float>>& class_scores,
-               const std::vector<std::string>& replies);
+               const std::vector<RowReply>& replies);
   void finish(const Sums& sums, Evaluation& result);
 
   EvaluatorParts parts_;

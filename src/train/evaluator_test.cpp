@@ -94,8 +94,8 @@ TEST(Evaluator, MetricsSeeEachRowsOwnTexts) {
   f.metrics.push_back(std::make_unique<Length>("forced", MetricInput::teacher_forced, &seen));
   f.metrics.push_back(std::make_unique<Length>("replied", MetricInput::generated, &replies));
   f.generate = [](std::span<const std::int64_t> rows) {
-    std::vector<std::string> out;
-    for (const std::int64_t row : rows) out.push_back(cat("reply ", row));
+    std::vector<RowReply> out;
+    for (const std::int64_t row : rows) out.push_back({cat("reply ", row), cat("answer ", row)});
     return out;
   };
   f.combined = {{"both", {{"forced", 0.5}, {"eval_loss", 2.0}}}};
@@ -106,7 +106,7 @@ TEST(Evaluator, MetricsSeeEachRowsOwnTexts) {
     const std::size_t targets = 1 + row % 4;
     EXPECT_EQ(seen[row].size(), 2 * targets + 1);
     EXPECT_EQ(seen[row].substr(targets + 1, 1), std::string(1, char('a' + (row * 5 + 1) % 11)));
-    EXPECT_EQ(replies[row].substr(0, 7), cat("reply ", row));
+    EXPECT_EQ(replies[row], cat("reply ", row, "|answer ", row));
   }
   EXPECT_DOUBLE_EQ(found.values.at("eval_both"), 0.5 * found.values.at("eval_forced") +
                                                      2.0 * std::exp(-found.values.at("eval_loss")));
@@ -128,7 +128,7 @@ TEST(Evaluator, AStopDuringTheLastRepliesLeavesNoResult) {
   f.metrics.push_back(std::make_unique<Length>("replied", MetricInput::generated, nullptr));
   f.generate = [&](std::span<const std::int64_t> rows) {
     asked = asked || rows.back() == 5;  // the last row
-    return std::vector<std::string>(rows.size());
+    return std::vector<RowReply>(rows.size());
   };
   Evaluator evaluator = f.make();
   EXPECT_FALSE(evaluator.evaluate([&](std::int64_t, std::int64_t) { return !asked; }).complete);

@@ -6,6 +6,7 @@
     crash_test.py PROGRAM killed_at 1    SIGKILL at each file operation (2: at every second one)
     crash_test.py PROGRAM faults 1       ENOSPC and EIO at each file operation, once and from there on; short writes and EINTR
     crash_test.py PROGRAM races 100      two runs at once in one folder: one works, the other exits 7
+    crash_test.py PROGRAM small_disk 64  a file system of one to nine checkpoints, in steps of so many KiB (root only)
     crash_test.py PROGRAM memory 20      address space limits: done, or exit 4, and nothing is damaged
     crash_test.py PROGRAM changes        other clock, time zone, locale, folder and threads: the same bits
 """
@@ -151,6 +152,27 @@ def faults(bench, stride):
                 bench.expect(tiny_run.adapter(bench.output) == bench.whole[tiny_run.adapter], f"{what}: another adapter")
             bench.finish(what, compare=(tiny_run.adapter, tiny_run.history))
     return f"{len(names)} operations, every {stride}., {len(kinds)} kinds of fault, exit codes {codes}"
+
+
+def small_disk(bench, step):
+    checkpoint = sum(f.stat().st_size for f in next(bench.output.glob("checkpoint-*")).iterdir())
+    codes, sizes = {}, range(checkpoint, 9 * checkpoint + 1, step << 10)
+    for size in sizes:
+        bench.clear()
+        bench.output.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", bench.output], check=True)
+        try:
+            code = bench.start().wait(LIMIT_SECONDS)
+            codes[code] = codes.get(code, 0) + 1
+            bench.expect(code in (0, 4), f"{size >> 10} KiB: exit status {code}")
+            bench.check_left(f"{size >> 10} KiB")
+            if code == 0:
+                bench.expect(tiny_run.adapter(bench.output) == bench.whole[tiny_run.adapter], f"{size >> 10} KiB")
+            subprocess.run(["mount", "-o", "remount,size=64M", bench.output], check=True)
+            bench.finish(f"{size >> 10} KiB", compare=(tiny_run.adapter, tiny_run.history))
+        finally:
+            subprocess.run(["umount", bench.output], check=True)
+    return f"{len(sizes)} sizes from {checkpoint >> 10} KiB, exit codes {codes}"
 
 
 def races(bench, count):

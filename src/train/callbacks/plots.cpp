@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <exception>
 
 #include "base/error.h"
@@ -39,6 +40,22 @@ PlotSeries evaluated(const Json::Array& rows, const std::string& metric) {
   return out;
 }
 
+double largest(const PlotSeries& line) {
+  double most = 0;
+  for (const double y : line.y)
+    if (std::isfinite(y)) most = std::max(most, std::abs(y));
+  return most;
+}
+
+/// Leaves out the lines beside which `measure` would look flat.
+void drop_larger_lines(std::vector<PlotSeries>& lines, std::string_view measure) {
+  constexpr double kLargest = 10;
+  const auto found = std::ranges::find(lines, measure, &PlotSeries::name);
+  const double scale = found == lines.end() ? 0 : largest(*found);
+  if (scale > 0)
+    std::erase_if(lines, [&](const PlotSeries& line) { return largest(line) > kLargest * scale; });
+}
+
 /// A metric's name is the user's: it must not lead into another folder.
 std::string file_name(std::string metric) {
   std::ranges::replace(metric, '/', '_');
@@ -52,6 +69,7 @@ Plots::Plots(std::function<void(const std::string&)> warn) : warn_(std::move(war
 void Plots::on_begin(const RunInfo& info) {
   output_dir_ = info.output_dir;
   metrics_ = info.metrics;
+  best_metric_ = info.best_metric;
   rows_ = info.log_history;
 }
 
@@ -89,6 +107,7 @@ void Plots::draw_overview() {
   if (!eval_loss.x.empty()) loss.series.push_back(std::move(eval_loss));
   PlotPanel metrics{"Metrics", "step", {}};
   for (const std::string& metric : metrics_) metrics.series.push_back(evaluated(rows_, metric));
+  drop_larger_lines(metrics.series, best_metric_);
   if (metrics_.empty()) {
     metrics.title = "Token accuracy";
     metrics.series.push_back(evaluated(rows_, "mean_token_accuracy"));

@@ -11,7 +11,8 @@ namespace elenchus {
 
 /// Draws the overview after each evaluation, after rows of the log as long as that takes a fiftieth
 /// of the time at most, and at the end, where the others come as well. A picture that cannot be
-/// drawn is left out, once with a warning.
+/// drawn is left out, once with a warning. Metrics of another order of magnitude than the one that
+/// chooses the best model would flatten it: they have their own pictures only.
 class Plots : public Callback {
  public:
   /// `warn` takes one line.
@@ -28,6 +29,7 @@ class Plots : public Callback {
   std::function<void(const std::string&)> warn_;
   std::filesystem::path output_dir_;
   std::vector<std::string> metrics_;
+  std::string best_metric_;
   Json::Array rows_;
   bool warned_ = false;
   double drawn_seconds_ = 0,
