@@ -155,6 +155,9 @@ void collect_gguf(Stream& stream, ModelFiles& files, const ModelIdentity& model,
   add_vector(Slot::final_norm, 0, "weight", config.width);
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     for (const Slot norm : block_norms(config)) add_vector(norm, layer, "weight", config.width);
+    if (config.qk_norms)
+      for (const Slot norm : {Slot::q_norm, Slot::k_norm})
+        add_vector(norm, layer, "weight", config.head_dim);
     for (const Slot slot : kProjectionSlots) {
       const bool paired = model.paired_qk_rows && (slot == Slot::q || slot == Slot::k);
       reader.set_paired_rows(paired ? config.head_dim : 0);

@@ -20,6 +20,8 @@ enum class Slot {
   post_attention_norm,
   mlp_norm,
   post_mlp_norm,
+  q_norm,
+  k_norm,
   q,
   k,
   v,
@@ -63,9 +65,9 @@ const Architecture& architecture_of_gguf(std::string_view name, std::string_view
 /// The name of a slot's weight in GGUF files: "blk.0.attn_q".
 std::string gguf_module_name(Slot slot, std::int64_t layer);
 /// The name that Llama and most families after it give a slot: "model.layers.0.self_attn.q_proj".
-/// Empty for a slot that Llama does not have.
+/// Empty for the norms after branches, whose names differ.
 std::string llama_module_name(Slot slot, std::int64_t layer);
-/// The norms of one block.
+/// The norms of one block's rows, [C] each.
 std::vector<Slot> block_norms(const DecoderConfig& config);
 
 }  // namespace elenchus

@@ -9,6 +9,7 @@ namespace elenchus {
 // One line a family, each defined in the file of its name.
 Architecture gemma2();
 Architecture llama();
+Architecture qwen3();
 
 namespace {
 
@@ -29,7 +30,7 @@ std::string classifier_name(const Architecture& architecture) {
 }
 
 std::span<const Architecture> architectures() {
-  static const std::array all = {llama(), gemma2()};
+  static const std::array all = {llama(), gemma2(), qwen3()};
   return all;
 }
 
@@ -71,6 +72,10 @@ std::string gguf_module_name(Slot slot, std::int64_t layer) {
       return block + "ffn_norm";
     case Slot::post_mlp_norm:
       return block + "post_ffw_norm";
+    case Slot::q_norm:
+      return block + "attn_q_norm";
+    case Slot::k_norm:
+      return block + "attn_k_norm";
     case Slot::q:
       return block + "attn_q";
     case Slot::k:
@@ -102,6 +107,10 @@ std::string llama_module_name(Slot slot, std::int64_t layer) {
       return block + "input_layernorm";
     case Slot::mlp_norm:
       return block + "post_attention_layernorm";
+    case Slot::q_norm:
+      return block + "self_attn.q_norm";
+    case Slot::k_norm:
+      return block + "self_attn.k_norm";
     case Slot::q:
       return block + "self_attn.q_proj";
     case Slot::k:

@@ -66,8 +66,9 @@ float ConfigReader::soft_cap(std::string_view key, double fallback) const {
   return value && value->is_null() ? 0 : float(positive(key, fallback));
 }
 
-std::vector<LayerTraits> ConfigReader::windows(std::int64_t layers, std::int64_t fallback,
-                                               bool (*usual)(std::int64_t layer)) const {
+std::vector<LayerTraits> ConfigReader::windows(
+    std::int64_t layers, std::int64_t fallback,
+    const std::function<bool(std::int64_t)>& usual) const {
   const Json* stored = config_.find("sliding_window");
   const std::int64_t window = stored && stored->is_null()
                                   ? 0
@@ -90,6 +91,12 @@ std::vector<LayerTraits> ConfigReader::windows(std::int64_t layers, std::int64_t
     if (windowed) traits[i].window = window;
   }
   return traits;
+}
+
+std::vector<LayerTraits> ConfigReader::late_windows(std::int64_t layers) const {
+  if (!boolean("use_sliding_window", false)) return {};
+  const std::int64_t first = integer("max_window_layers", 0, kMaxLayers, 28);
+  return windows(layers, 4096, [first](std::int64_t layer) { return layer >= first; });
 }
 
 RopeConfig ConfigReader::rope(double default_theta) const {

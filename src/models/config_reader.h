@@ -1,6 +1,7 @@
 #pragma once
 // Reads config.json's values with their ranges checked; the old and the v5 form.
 
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -27,7 +28,9 @@ class ConfigReader {
   /// sliding_window on the layers that layer_types calls sliding_attention or, without that key,
   /// `usual` says. A window that is missing is `fallback`, one that is null or 0 is none.
   std::vector<LayerTraits> windows(std::int64_t layers, std::int64_t fallback,
-                                   bool (*usual)(std::int64_t layer)) const;
+                                   const std::function<bool(std::int64_t layer)>& usual) const;
+  /// Qwen's: none unless use_sliding_window; as usual from max_window_layers on.
+  std::vector<LayerTraits> late_windows(std::int64_t layers) const;
   /// rope_parameters (v5), or rope_theta with rope_scaling. InputError: a kind that is not known.
   RopeConfig rope(double default_theta) const;
   /// The sizes every decoder has, checked against each other.

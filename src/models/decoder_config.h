@@ -46,6 +46,7 @@ struct DecoderConfig {
   std::optional<double> attention_scale;  ///< of the scores; none: D^-1/2
   float attention_soft_cap = 0;           ///< scores become cap * tanh(score / cap); 0: none
   float logit_soft_cap = 0;               ///< logits likewise
+  bool qk_norms = false;                  ///< each head of q and k is normed before it is turned
   bool post_norms = false;  ///< each branch is normed once more before it is added to its input
   std::vector<LayerTraits> layer_traits;  ///< [L], or empty: every layer as LayerTraits{}
 

@@ -101,7 +101,7 @@ class DecoderCuda : public testing::CudaParity {
  protected:
   static std::vector<fs::path> folders() {
     const fs::path golden = fs::path(ELENCHUS_TEST_FOLDER) / "golden";
-    return {golden / "llama", golden / "llama_tied_scaled", golden / "gemma2"};
+    return {golden / "llama", golden / "llama_tied_scaled", golden / "gemma2", golden / "qwen3"};
   }
 };
 

@@ -336,8 +336,8 @@ INSTANTIATE_TEST_SUITE_P(Models, PrequantisedLlama,
                          testing::Values("llama_nf4", "llama_nf4_single"));
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenModel,
-                         testing::Values("llama", "llama_tied_scaled", "gemma2"));
-INSTANTIATE_TEST_SUITE_P(Models, GoldenGguf, testing::Values("gemma2"));
+                         testing::Values("llama", "llama_tied_scaled", "gemma2", "qwen3"));
+INSTANTIATE_TEST_SUITE_P(Models, GoldenGguf, testing::Values("gemma2", "qwen3"));
 
 }  // namespace
 }  // namespace elenchus

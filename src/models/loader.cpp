@@ -44,7 +44,12 @@ class BlockBuilder {
     Projection o = group(layer, 3, 4);
     Projection gate_up = group(layer, 4, 6);
     Projection down = group(layer, 6, 7);
-    return DecoderBlock(Attention(std::move(qkv), std::move(o), shape, cosine, sine, layer),
+    Attention::Config attention{.shape = shape,
+                                .head_norm = head_norm(layer),
+                                .cosine = cosine,
+                                .sine = sine,
+                                .layer = layer};
+    return DecoderBlock(Attention(std::move(qkv), std::move(o), std::move(attention)),
                         GatedMlp(std::move(gate_up), std::move(down), c.activation), norms,
                         options_.compute);
   }
@@ -53,6 +58,16 @@ class BlockBuilder {
   ConstTensor norm(Slot slot, std::int64_t layer) {
     return reader_.vector(slot, layer, "weight", model_.config.width);
   }
+  std::optional<ops::HeadNorm> head_norm(std::int64_t layer) {
+    const DecoderConfig& c = model_.config;
+    if (!c.qk_norms) return {};
+    return ops::HeadNorm{.q_weight = reader_.vector(Slot::q_norm, layer, "weight", c.head_dim),
+                         .k_weight = reader_.vector(Slot::k_norm, layer, "weight", c.head_dim),
+                         .heads = c.heads,
+                         .kv_heads = c.kv_heads,
+                         .epsilon = c.norm_epsilon};
+  }
+
   /// The projections [first, last) of kProjectionSlots as one group.
   Projection group(std::int64_t layer, int first, int last) {
     std::vector<Projection::Part> parts;

@@ -45,6 +45,8 @@ bool is_norm(Slot slot) {
     case Slot::post_attention_norm:
     case Slot::mlp_norm:
     case Slot::post_mlp_norm:
+    case Slot::q_norm:
+    case Slot::k_norm:
       return true;
     default:
       return false;

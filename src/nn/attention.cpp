@@ -4,19 +4,13 @@
 
 namespace elenchus {
 
-Attention::Attention(Projection qkv, Projection o, ops::AttentionShape shape, ConstTensor cosine,
-                     ConstTensor sine, std::int64_t layer)
-    : qkv_(std::move(qkv)),
-      o_(std::move(o)),
-      shape_(shape),
-      cosine_(cosine),
-      sine_(sine),
-      layer_(layer) {}
+Attention::Attention(Projection qkv, Projection o, Config config)
+    : qkv_(std::move(qkv)), o_(std::move(o)), config_(std::move(config)) {}
 
 Attention::Saved Attention::allocate(Context& ctx, std::int64_t rows, DType dtype) const {
-  Saved saved{.qkv = ctx.arena.alloc({rows, shape_.row()}, dtype),
-              .heads = ctx.arena.alloc({rows, shape_.heads * shape_.head_dim}, dtype),
-              .log_sum_exp = ctx.arena.alloc({rows, shape_.heads}, DType::f32),
+  Saved saved{.qkv = ctx.arena.alloc({rows, config_.shape.row()}, dtype),
+              .heads = ctx.arena.alloc({rows, config_.shape.heads * config_.shape.head_dim}, dtype),
+              .log_sum_exp = ctx.arena.alloc({rows, config_.shape.heads}, DType::f32),
               .xa_qkv = {},
               .xa_o = {}};
   if (qkv_.rank() > 0) saved.xa_qkv = ctx.arena.alloc({rows, qkv_.rank()}, dtype);
@@ -24,17 +18,28 @@ Attention::Saved Attention::allocate(Context& ctx, std::int64_t rows, DType dtyp
   return saved;
 }
 
+Tensor Attention::turned(Context& ctx, Tensor qkv) const {
+  Tensor out = qkv;
+  if (config_.head_norm) {
+    out = ctx.arena.alloc(qkv.shape(), qkv.dtype());
+    ops::head_norm_forward(ctx.stream, out, qkv, *config_.head_norm);
+  }
+  ops::rope_forward(ctx.stream, out, ctx.positions, config_.cosine, config_.sine,
+                    config_.shape.heads + config_.shape.kv_heads);
+  return out;
+}
+
 void Attention::forward(Context& ctx, Tensor y, ConstTensor x, const Saved& saved) const {
+  Arena::Scope scratch(ctx.arena);
   qkv_.forward(ctx, saved.qkv, saved.xa_qkv, x);
-  ops::rope_forward(ctx.stream, saved.qkv, ctx.positions, cosine_, sine_,
-                    shape_.heads + shape_.kv_heads);
+  const Tensor qkv = turned(ctx, saved.qkv);
   if (ctx.cache)
-    ops::attention_cached(ctx.stream, ctx.arena, saved.heads, saved.qkv, ctx.cache->keys(layer_),
-                          ctx.cache->values(layer_), ctx.sequences, ctx.cache->lengths(),
-                          ctx.cache->host_lengths(), shape_);
+    ops::attention_cached(ctx.stream, ctx.arena, saved.heads, qkv, ctx.cache->keys(config_.layer),
+                          ctx.cache->values(config_.layer), ctx.sequences, ctx.cache->lengths(),
+                          ctx.cache->host_lengths(), config_.shape);
   else
-    ops::attention_forward(ctx.stream, ctx.arena, saved.heads, saved.log_sum_exp, saved.qkv,
-                           ctx.sequences, shape_);
+    ops::attention_forward(ctx.stream, ctx.arena, saved.heads, saved.log_sum_exp, qkv,
+                           ctx.sequences, config_.shape);
   o_.forward(ctx, y, saved.xa_o, saved.heads);
 }
 
@@ -44,13 +49,15 @@ void Attention::backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x,
   Tensor dqkv = ctx.arena.alloc(saved.qkv.shape(), saved.qkv.dtype());
   {
     Arena::Scope inner(ctx.arena);
+    const Tensor qkv = config_.head_norm ? turned(ctx, saved.qkv) : saved.qkv;
     Tensor dheads = ctx.arena.alloc(saved.heads.shape(), saved.heads.dtype());
     o_.backward(ctx, dheads, dy, saved.heads, saved.xa_o);
     ops::attention_backward(ctx.stream, ctx.arena, dqkv, dheads, saved.heads, saved.log_sum_exp,
-                            saved.qkv, ctx.sequences, shape_);
+                            qkv, ctx.sequences, config_.shape);
   }
-  ops::rope_backward(ctx.stream, dqkv, ctx.positions, cosine_, sine_,
-                     shape_.heads + shape_.kv_heads);
+  ops::rope_backward(ctx.stream, dqkv, ctx.positions, config_.cosine, config_.sine,
+                     config_.shape.heads + config_.shape.kv_heads);
+  if (config_.head_norm) ops::head_norm_backward(ctx.stream, dqkv, saved.qkv, *config_.head_norm);
   qkv_.backward(ctx, dx, dqkv, x, saved.xa_qkv);
 }
 

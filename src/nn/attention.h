@@ -1,23 +1,30 @@
 #pragma once
 
+#include <optional>
+
 #include "nn/projection.h"
 #include "ops/attention/attention.h"
+#include "ops/head_norm/head_norm.h"
 
 namespace elenchus {
 
 /// Causal self-attention with rotary positions: o_proj(attention(rope(q), rope(k), v)), q|k|v one
-/// projection group.
+/// projection group. With a head norm: rope(norm(q)), rope(norm(k)).
 class Attention {
  public:
   struct Saved {
-    Tensor qkv;           ///< [N, (H+2K) D] after RoPE
+    Tensor qkv;           ///< [N, (H+2K) D] after RoPE; with a head norm as projected
     Tensor heads;         ///< [N, H D] what attention gave
     Tensor log_sum_exp;   ///< f32 [N, H]
     Tensor xa_qkv, xa_o;  ///< [N, R] of each group, empty without adapters
   };
-  /// cosine, sine f32 [P, D/2]: every position is below P. `layer` is the place in the cache.
-  Attention(Projection qkv, Projection o, ops::AttentionShape shape, ConstTensor cosine,
-            ConstTensor sine, std::int64_t layer);
+  struct Config {
+    ops::AttentionShape shape;
+    std::optional<ops::HeadNorm> head_norm;
+    ConstTensor cosine, sine;  ///< f32 [P, D/2]: every position is below P
+    std::int64_t layer = 0;    ///< the place in the cache
+  };
+  Attention(Projection qkv, Projection o, Config config);
   /// What `forward` fills, for N rows.
   Saved allocate(Context& ctx, std::int64_t rows, DType dtype) const;
   /// Writes y [N, C] from x [N, C].
@@ -26,10 +33,12 @@ class Attention {
   void backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x, const Saved& saved) const;
 
  private:
+  /// q|k|v as attention takes it, from what was projected: normed and turned, in place unless
+  /// backward needs the input.
+  Tensor turned(Context& ctx, Tensor qkv) const;
+
   Projection qkv_, o_;
-  ops::AttentionShape shape_;
-  ConstTensor cosine_, sine_;
-  std::int64_t layer_;
+  Config config_;
 };
 
 }  // namespace elenchus

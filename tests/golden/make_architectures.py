@@ -18,9 +18,13 @@ SIZES = dict(vocab_size=130, hidden_size=48, intermediate_size=64, num_hidden_la
              num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=1e-5)
 
 
-def gemma2_keys(writer, config):
+def head_size_keys(writer, config):
     writer.add_key_length(config.head_dim)
     writer.add_value_length(config.head_dim)
+
+
+def gemma2_keys(writer, config):
+    head_size_keys(writer, config)
     writer.add_sliding_window(config.sliding_window)
     writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
     writer.add_final_logit_softcapping(config.final_logit_softcapping)
@@ -31,6 +35,7 @@ MODELS = {
     # 8 is head_dim: what llama.cpp divides scores by where a file cannot say it.
     "gemma2": ("Gemma2", dict(head_dim=8, query_pre_attn_scalar=8, sliding_window=5, attn_logit_softcapping=2.0,
                               final_logit_softcapping=3.0), 0, gguf.MODEL_ARCH.GEMMA2, gemma2_keys),
+    "qwen3": ("Qwen3", dict(head_dim=16), 1, gguf.MODEL_ARCH.QWEN3, head_size_keys),
 }
 
 
