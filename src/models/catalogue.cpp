@@ -7,8 +7,11 @@
 namespace elenchus {
 
 // One line a family, each defined in the file of its name.
+Architecture gemma();
 Architecture gemma2();
 Architecture llama();
+Architecture mistral();
+Architecture qwen2();
 Architecture qwen3();
 
 namespace {
@@ -16,7 +19,7 @@ namespace {
 std::string known_names(std::string_view Architecture::*name) {
   std::string out;
   for (const Architecture& a : architectures())
-    out += (out.empty() ? "" : ", ") + std::string(a.*name);
+    if (!(a.*name).empty()) out += (out.empty() ? "" : ", ") + std::string(a.*name);
   return out;
 }
 
@@ -30,7 +33,7 @@ std::string classifier_name(const Architecture& architecture) {
 }
 
 std::span<const Architecture> architectures() {
-  static const std::array all = {llama(), gemma2(), qwen3()};
+  static const std::array all = {llama(), gemma(), gemma2(), mistral(), qwen2(), qwen3()};
   return all;
 }
 
@@ -49,7 +52,7 @@ const Architecture& architecture_of(const Json& config, std::string_view source)
 
 const Architecture& architecture_of_gguf(std::string_view name, std::string_view source) {
   for (const Architecture& a : architectures())
-    if (a.gguf_name == name) return a;
+    if (!name.empty() && a.gguf_name == name) return a;
   throw InputError(
       cat(source, ": general.architecture is \"", printable(name),
           "\", which this build does not know; known: ", known_names(&Architecture::gguf_name)));

@@ -95,5 +95,25 @@ TEST(Gemma2Config, TakesTheScoresScaleOfGgufFilesFromTheSizes) {
   EXPECT_EQ(scale(46), 48 / 4);  // 27B
 }
 
+TEST(Qwen2Config, HasWindowsOnlyWhereTheyAreUsed) {
+  EXPECT_EQ(windows(read("Qwen2ForCausalLM", R"("sliding_window": 7)")), (Windows{0, 0, 0, 0}));
+  EXPECT_EQ(windows(read("Qwen3ForCausalLM", R"("use_sliding_window": true, "sliding_window": 7,
+                                                "max_window_layers": 2)")),
+            (Windows{0, 0, 7, 7}));
+}
+
+TEST(MistralConfig, HasAWindowUnlessItIsNull) {
+  EXPECT_EQ(windows(read("MistralForCausalLM")), (Windows{4096, 4096, 4096, 4096}));
+  EXPECT_EQ(windows(read("MistralForCausalLM", R"("sliding_window": null)")),
+            (Windows{0, 0, 0, 0}));
+}
+
+TEST(GemmaConfig, TakesTheFirstFilesGeluForTheTanhForm) {
+  EXPECT_EQ(read("GemmaForCausalLM", R"("hidden_act": "gelu")").activation,
+            ops::Activation::gelu_tanh);
+  EXPECT_NE(refusal("GemmaForCausalLM", R"("hidden_act": "relu")").find("gelu_pytorch_tanh"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace elenchus

@@ -336,8 +336,10 @@ INSTANTIATE_TEST_SUITE_P(Models, PrequantisedLlama,
                          testing::Values("llama_nf4", "llama_nf4_single"));
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenModel,
-                         testing::Values("llama", "llama_tied_scaled", "gemma2", "qwen3"));
-INSTANTIATE_TEST_SUITE_P(Models, GoldenGguf, testing::Values("gemma2", "qwen3"));
+                         testing::Values("llama", "llama_tied_scaled", "gemma2", "qwen3", "qwen2",
+                                         "qwen2_tied", "mistral", "gemma"));
+INSTANTIATE_TEST_SUITE_P(Models, GoldenGguf,
+                         testing::Values("gemma2", "qwen3", "qwen2_tied", "gemma"));
 
 }  // namespace
 }  // namespace elenchus

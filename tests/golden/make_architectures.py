@@ -18,6 +18,10 @@ SIZES = dict(vocab_size=130, hidden_size=48, intermediate_size=64, num_hidden_la
              num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=1e-5)
 
 
+def no_keys(writer, config):
+    pass
+
+
 def head_size_keys(writer, config):
     writer.add_key_length(config.head_dim)
     writer.add_value_length(config.head_dim)
@@ -36,6 +40,11 @@ MODELS = {
     "gemma2": ("Gemma2", dict(head_dim=8, query_pre_attn_scalar=8, sliding_window=5, attn_logit_softcapping=2.0,
                               final_logit_softcapping=3.0), 0, gguf.MODEL_ARCH.GEMMA2, gemma2_keys),
     "qwen3": ("Qwen3", dict(head_dim=16), 1, gguf.MODEL_ARCH.QWEN3, head_size_keys),
+    # Windows from layer 1 on; llama.cpp runs such files without, so they are not compared.
+    "qwen2": ("Qwen2", dict(use_sliding_window=True, sliding_window=5, max_window_layers=1), 1, None, None),
+    "qwen2_tied": ("Qwen2", dict(tie_word_embeddings=True), 1, gguf.MODEL_ARCH.QWEN2, no_keys),
+    "mistral": ("Mistral", dict(sliding_window=5, head_dim=16), 1, None, None),
+    "gemma": ("Gemma", dict(head_dim=16), 0, gguf.MODEL_ARCH.GEMMA, head_size_keys),
 }
 
 
@@ -78,8 +87,10 @@ def make(name):
     config = getattr(transformers, family + "Config")(**{**SIZES, **changes})
     model = getattr(transformers, family + "ForCausalLM")(config)
     with torch.no_grad():
-        for parameter in model.parameters():
+        for key, parameter in model.named_parameters():
             if parameter.dim() > 1:
+                parameter.copy_(on_grid(torch.randn_like(parameter) * 0.2))
+            elif key.endswith("bias"):
                 parameter.copy_(on_grid(torch.randn_like(parameter) * 0.2))
             else:  # a norm's weight; as 1 + w it is still a multiple of 1/128 below 2
                 parameter.copy_((torch.randn_like(parameter) * 0.1 * 128).round() / 128 + norm_centre)

@@ -8,8 +8,8 @@ namespace {
 /// The tensors of one call, as elements.
 struct Heads {
   const float *q_weight, *k_weight;
-  std::int64_t row;           // elements of a row
-  std::int64_t per_row;       // warps of a row: its normed heads, and one for what follows
+  std::int64_t row;            // elements of a row
+  std::int64_t per_row;        // warps of a row: its normed heads, and one for what follows
   std::int64_t heads, normed;  // query heads; query and key heads
   int head_dim;
   std::int64_t warps;
