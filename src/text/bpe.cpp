@@ -13,19 +13,12 @@ namespace elenchus {
 
 namespace {
 
-constexpr std::size_t kShortWord = 32;      // symbols up to which the quadratic loop is faster
-constexpr std::size_t kLongestCached = 64;  // bytes
-constexpr std::size_t kJoinBits = 1u << 23;
+constexpr std::size_t kShortWord = 32;     // symbols up to which the quadratic loop is faster
+constexpr std::size_t kLongestKnown = 64;  // bytes
+constexpr std::size_t kKnownTokens = 1u << 14, kKnownWords = 1u << 14;
 
 std::uint64_t pair_of(TokenId left, TokenId right) {
   return std::uint64_t(std::uint32_t(left)) << 32 | std::uint32_t(right);
-}
-
-std::uint64_t mix(std::uint64_t value) {
-  value *= 0x9E3779B97F4A7C15u;
-  value ^= value >> 32;
-  value *= 0xD6E8FEB86659FD93u;
-  return value ^ value >> 32;
 }
 
 std::string byte_token(int byte) {
@@ -51,17 +44,14 @@ Bpe::Bpe(const Vocabulary& vocabulary, const std::vector<BpeMerge>& merges,
   add_merges(allowed);
   add_words(reserved);
   if (!options.byte_level) add_characters();
-  const bool has_all_bytes =
-      std::find(byte_ids_.begin(), byte_ids_.end(), TokenTable::kNone) == byte_ids_.end();
-  if (!options.byte_level && options.byte_fallback && has_all_bytes && !options.ignore_merges)
-    find_boundaries(allowed);
+  if (spells_everything()) find_joins(allowed);
 }
 
 void Bpe::add_merges(const std::vector<BpeMerge>& merges) {
-  pairs_.resize(std::bit_ceil(merges.size() * 2 + 2));
+  pairs_.resize(std::bit_ceil(merges.size() * 4 / 3 + 2));
   for (const BpeMerge& merge : merges) {
     const std::uint64_t pair = pair_of(merge.left, merge.right);
-    std::size_t at = mix(pair) & (pairs_.size() - 1);
+    std::size_t at = mix64(pair) & (pairs_.size() - 1);
     while (pairs_[at].pair != kNoPair && pairs_[at].pair != pair)
       at = (at + 1) & (pairs_.size() - 1);
     pairs_[at] = {pair, {merge.rank, merge.result}};
@@ -90,34 +80,46 @@ void Bpe::add_characters() {
   }
 }
 
-void Bpe::find_boundaries(const std::vector<BpeMerge>& merges) {
+/// Whether no character is unknown: each is a token or has the tokens of its bytes. Only an ASCII
+/// character has no other byte than one, so that one may be missing where the character is there.
+bool Bpe::spells_everything() const {
+  if (!options_.byte_level && !options_.byte_fallback) return false;
+  for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte)
+    if (byte_ids_[byte] == TokenTable::kNone &&
+        (options_.byte_level || byte >= 0x80 || char_ids_[byte] == TokenTable::kNone))
+      return false;
+  return true;
+}
+
+void Bpe::find_joins(const std::vector<BpeMerge>& merges) {
   std::vector<bool> opaque(std::size_t(vocabulary_.size()));
-  for (const TokenId id : byte_ids_) opaque[std::size_t(id)] = true;
-  if (options_.unknown) opaque[std::size_t(*options_.unknown)] = true;
-  joins_.assign(kJoinBits / 64, 0);
+  if (!options_.byte_level)
+    for (const TokenId id : byte_ids_)
+      if (id != TokenTable::kNone) opaque[std::size_t(id)] = true;
+  std::vector<std::string> spelled;  // by id
+  const ByteAlphabet alphabet;
+  for (TokenId id = 0; options_.byte_level && id < vocabulary_.size(); ++id)
+    spelled.push_back(alphabet.bytes_of(vocabulary_.text(id)).value_or(std::string()));
+  const auto text_of = [&](TokenId id) {
+    return options_.byte_level ? std::string_view(spelled[std::size_t(id)]) : vocabulary_.text(id);
+  };
+  joins_ = CharacterJoins(merges.size());
   for (const BpeMerge& merge : merges) {
     // Tokens that stand for other text than their own: where they meet cannot be told from the
     // characters.
     if (opaque[std::size_t(merge.left)] || opaque[std::size_t(merge.right)]) {
-      joins_.clear();
+      joins_ = {};
       return;
     }
-    const std::string_view left = vocabulary_.text(merge.left);
-    const char32_t before = utf8_char(left, utf8_before(left, left.size())).code;
-    const char32_t after = utf8_char(vocabulary_.text(merge.right), 0).code;
-    const std::uint64_t bit = mix(std::uint64_t(before) << 32 | after) % kJoinBits;
-    joins_[bit / 64] |= std::uint64_t{1} << (bit % 64);
+    const std::string_view left = text_of(merge.left), right = text_of(merge.right);
+    // Without text: no bytes are spelled so.
+    if (!left.empty() && !right.empty()) joins_.add(left, right);
   }
-}
-
-bool Bpe::may_join(char32_t left, char32_t right) const {
-  const std::uint64_t bit = mix(std::uint64_t(left) << 32 | right) % kJoinBits;
-  return joins_[bit / 64] >> (bit % 64) & 1;
 }
 
 Bpe::Merged Bpe::merged(TokenId left, TokenId right) const {
   const std::uint64_t pair = pair_of(left, right);
-  for (std::size_t at = mix(pair) & (pairs_.size() - 1); pairs_[at].pair != kNoPair;
+  for (std::size_t at = mix64(pair) & (pairs_.size() - 1); pairs_[at].pair != kNoPair;
        at = (at + 1) & (pairs_.size() - 1))
     if (pairs_[at].pair == pair) return pairs_[at].merged;
   return {};
@@ -246,36 +248,47 @@ void Bpe::merge(std::string_view word, std::vector<PieceToken>& out, Session& se
     merge_long(out, session);
 }
 
-Bpe::Session::Session(const Bpe& bpe, std::size_t text_bytes) : bpe_(bpe) {
-  constexpr std::size_t kMostCached = 1u << 13;
-  if (text_bytes >= 1024) cache_.resize(std::min(std::bit_ceil(text_bytes / 64), kMostCached));
+Bpe::Session::Session(const Bpe& bpe)
+    : bpe_(bpe), known_tokens_(kKnownTokens), known_words_(kKnownWords) {}
+
+/// The token that merging makes of the whole word, or kNone: it is no token, or another way of
+/// merging comes first.
+TokenId Bpe::Session::find_token(std::string_view word, std::uint64_t hash) {
+  const TokenId id = bpe_.words_.find(word, hash);
+  if (id == TokenTable::kNone) return id;
+  std::atomic<Canonical>& canonical = bpe_.canonical_[std::size_t(id)];
+  Canonical state = canonical.load(std::memory_order_relaxed);
+  if (state == Canonical::unknown) {
+    bpe_.merge(word, word_, *this);
+    state = word_.size() == 1 && word_[0].id == id ? Canonical::yes : Canonical::no;
+    canonical.store(state, std::memory_order_relaxed);
+  }
+  return state == Canonical::yes ? id : TokenTable::kNone;
 }
 
 /// A stretch that nothing merges across, looked up before it is merged. Adds to out_.
 void Bpe::Session::encode_word(std::string_view word, std::uint32_t shift) {
-  const TokenId id = bpe_.words_.find(word);
-  if (id != TokenTable::kNone) {
-    std::atomic<Canonical>& canonical = bpe_.canonical_[std::size_t(id)];
-    Canonical state =
-        bpe_.options_.ignore_merges ? Canonical::yes : canonical.load(std::memory_order_relaxed);
-    if (state == Canonical::unknown) {
-      bpe_.merge(word, word_, *this);
-      state = word_.size() == 1 && word_[0].id == id ? Canonical::yes : Canonical::no;
-      canonical.store(state, std::memory_order_relaxed);
-    }
-    if (state == Canonical::yes) return out_.push_back({id, shift});
+  const std::uint64_t hash = hash_bytes(word);
+  const bool is_short = word.size() <= ShortText::kLongest;
+  const ShortText text = is_short ? short_text(word) : ShortText();
+  KnownToken& known_token = known_tokens_[hash >> 40 & (kKnownTokens - 1)];
+  if (is_short && known_token.bytes == word.size() && known_token.text == text)
+    return out_.push_back({known_token.id, shift});
+  if (const TokenId id = find_token(word, hash); id != TokenTable::kNone) {
+    if (is_short) known_token = {text, word.size(), id};
+    return out_.push_back({id, shift});
   }
   const auto add = [&](const std::vector<PieceToken>& tokens) {
     for (const PieceToken& token : tokens) out_.push_back({token.id, token.begin + shift});
   };
-  if (cache_.empty() || word.size() > kLongestCached) {
+  if (word.size() > kLongestKnown) {
     bpe_.merge(word, word_, *this);
     return add(word_);
   }
-  Known& known = cache_[hash_bytes(word) >> 40 & (cache_.size() - 1)];
-  if (known.piece != word) {
+  KnownWord& known = known_words_[hash >> 40 & (kKnownWords - 1)];
+  if (known.text != word) {
     bpe_.merge(word, known.tokens, *this);
-    known.piece = word;
+    known.text = word;
   }
   add(known.tokens);
 }
@@ -283,15 +296,28 @@ void Bpe::Session::encode_word(std::string_view word, std::uint32_t shift) {
 const std::vector<PieceToken>& Bpe::Session::encode(std::string_view piece) {
   expect(piece.size() < (std::size_t{1} << 31), "a piece of 2 GiB or more");
   out_.clear();
-  if (bpe_.joins_.empty()) {
-    encode_word(piece, 0);
-    return out_;
+  const BpeOptions& options = bpe_.options_;
+  if (options.ignore_merges) {
+    if (const TokenId id = bpe_.words_.find(piece); id != TokenTable::kNone) {
+      out_.push_back({id, 0});
+      return out_;
+    }
   }
+  // Byte-level pieces are words already unless they are of a script without blanks.
+  if (bpe_.joins_.empty() || (options.byte_level && is_ascii(piece)))
+    encode_word(piece, 0);
+  else
+    encode_cut(piece);
+  return out_;
+}
+
+/// Cuts where nothing joins and encodes the parts. Adds to out_.
+void Bpe::Session::encode_cut(std::string_view piece) {
   std::size_t begin = 0;
   char32_t before = utf8_char(piece, 0).code;
   for (std::size_t at = utf8_length(piece[0]); at < piece.size();) {
     const Utf8Char c = utf8_char(piece, at);
-    if (!bpe_.may_join(before, c.code)) {
+    if (!bpe_.joins_.may_join(piece, at, before, c.code)) {
       encode_word(piece.substr(begin, at - begin), std::uint32_t(begin));
       begin = at;
     }
@@ -299,7 +325,6 @@ const std::vector<PieceToken>& Bpe::Session::encode(std::string_view piece) {
     at += c.length;
   }
   encode_word(piece.substr(begin), std::uint32_t(begin));
-  return out_;
 }
 
 }  // namespace elenchus

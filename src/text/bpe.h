@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "text/character_joins.h"
 #include "text/tokenizer.h"
 #include "text/vocabulary.h"
 
@@ -43,13 +44,15 @@ class Bpe {
   Bpe(const Vocabulary& vocabulary, const std::vector<BpeMerge>& merges, const BpeOptions& options,
       const std::vector<TokenId>& reserved);
 
-  /// What one call remembers from piece to piece; not for several threads at once.
+  /// What is remembered from piece to piece; not for several threads at once.
   class Session {
    public:
-    Session(const Bpe& bpe, std::size_t text_bytes);
-    /// The tokens of one piece (not empty; valid UTF-8 unless byte_level). Valid until the next
-    /// call. O(n log n).
+    explicit Session(const Bpe& bpe);
+    /// The tokens of one piece (valid UTF-8, not empty). Valid until the next call. O(n log n).
     const std::vector<PieceToken>& encode(std::string_view piece);
+
+    /// Whether a long piece has left it with more memory than is worth keeping.
+    bool is_large() const { return symbols_.capacity() > (std::size_t{1} << 16); }
 
    private:
     friend class Bpe;
@@ -58,19 +61,29 @@ class Bpe {
       std::uint32_t begin;
       std::int32_t previous, next;  // -1: none
     };
-    /// A slot of the cache: the tokens of one piece that is not a token itself.
-    struct Known {
-      std::string piece;
+    /// A short word that is one token.
+    struct KnownToken {
+      ShortText text;
+      std::size_t bytes = 0;  // 0: none
+      TokenId id = TokenTable::kNone;
+    };
+    /// A word of several tokens.
+    struct KnownWord {
+      std::string text;
       std::vector<PieceToken> tokens;
     };
+    void encode_cut(std::string_view piece);
     void encode_word(std::string_view word, std::uint32_t shift);
+    TokenId find_token(std::string_view word, std::uint64_t hash);
 
     const Bpe& bpe_;
     std::vector<PieceToken> out_;
     std::vector<PieceToken> word_;
     std::vector<Symbol> symbols_;
     std::vector<std::uint64_t> sorted_, heap_;  // candidates: rank << 32 | place
-    std::vector<Known> cache_;                  // a power of two; empty for short texts
+    // By hash, the last one met; powers of two.
+    std::vector<KnownToken> known_tokens_;
+    std::vector<KnownWord> known_words_;
   };
 
  private:
@@ -89,9 +102,9 @@ class Bpe {
   void add_merges(const std::vector<BpeMerge>& merges);
   void add_words(const std::vector<TokenId>& reserved);
   void add_characters();
-  void find_boundaries(const std::vector<BpeMerge>& merges);
+  bool spells_everything() const;
+  void find_joins(const std::vector<BpeMerge>& merges);
   Merged merged(TokenId left, TokenId right) const;
-  bool may_join(char32_t left, char32_t right) const;
   TokenId char_id(std::string_view character) const;
   void split_into_units(std::string_view word, std::vector<PieceToken>& out) const;
   void merge_short(std::vector<PieceToken>& tokens) const;
@@ -100,13 +113,12 @@ class Bpe {
 
   const Vocabulary& vocabulary_;
   BpeOptions options_;
-  std::vector<PairSlot> pairs_;    // a power of two, at most half full
+  std::vector<PairSlot> pairs_;    // a power of two, at most three quarters full
   TokenTable words_;               // pieces that are one token, as they stand in text
   std::vector<TokenId> char_ids_;  // not byte_level: of each character below U+10000
   // byte_level: of each byte; else of <0x..>; kNone where there is none
   std::array<TokenId, 256> byte_ids_;
-  std::vector<std::uint64_t>
-      joins_;  // bits: pairs of characters that some token has side by side; or empty
+  CharacterJoins joins_;  // empty where text cannot be cut
   // Whether merging a token's own text gives that token; found out when it is first met.
   std::unique_ptr<std::atomic<Canonical>[]> canonical_;
 };

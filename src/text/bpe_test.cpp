@@ -77,7 +77,7 @@ void expect_as_defined(std::uint32_t seed, bool ties, bool fallback) {
       model.vocabulary.add(std::string("<0x") + kDigits[byte / 16] + kDigits[byte % 16] + ">",
                            model.vocabulary.size(), "test");
   const Bpe bpe(model.vocabulary, model.merges, {.byte_fallback = fallback, .unknown = {}}, {});
-  Bpe::Session session(bpe, 1 << 16);
+  Bpe::Session session(bpe);
   const RandomKey random{.seed = 10, .use = RandomUse::test, .step = seed, .site = 0};
   for (std::uint64_t draw = 0; draw < 4000;) {
     std::vector<std::string> parts;
@@ -117,7 +117,7 @@ TEST(Bpe, NeverGivesReservedTokens) {
   const std::vector<BpeMerge> merges = {{0, 1, 3, 0}, {3, 2, 4, 1}};
   for (const bool ignore_merges : {false, true}) {
     const Bpe bpe(vocabulary, merges, {.ignore_merges = ignore_merges, .unknown = {}}, {4});
-    Bpe::Session session(bpe, 3);
+    Bpe::Session session(bpe);
     EXPECT_EQ(texts_of(session.encode("<s>"), vocabulary), (std::vector<std::string>{"<s", ">"}));
   }
 }
@@ -128,7 +128,7 @@ TEST(Bpe, UnknownCharactersFuseFallBackOrVanish) {
     vocabulary.add(token, vocabulary.size(), "test");
   const auto ids = [&](const BpeOptions& options, std::string_view piece) {
     const Bpe bpe(vocabulary, {}, options, {});
-    Bpe::Session session(bpe, piece.size());
+    Bpe::Session session(bpe);
     std::vector<TokenId> out;
     for (const PieceToken& token : session.encode(piece)) out.push_back(token.id);
     return out;

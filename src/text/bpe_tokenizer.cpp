@@ -1,6 +1,7 @@
 #include "text/bpe_tokenizer.h"
 
 #include <algorithm>
+#include <mutex>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -25,6 +26,42 @@ std::vector<const AddedToken*> tokens_that(const std::vector<AddedToken>& added,
     if (token.*is == value) out.push_back(&token);
   return out;
 }
+
+/// Sessions that no call uses: what one call has met, the next need not work out again.
+class SessionPool {
+ public:
+  /// A session for one call.
+  class Lease {
+   public:
+    Lease(SessionPool& pool, const Bpe& bpe) : pool_(pool), session_(pool.take(bpe)) {}
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    ~Lease() {
+      if (!session_->is_large()) pool_.give_back(std::move(session_));
+    }
+    Bpe::Session& operator*() const { return *session_; }
+
+   private:
+    SessionPool& pool_;
+    std::unique_ptr<Bpe::Session> session_;
+  };
+
+ private:
+  std::unique_ptr<Bpe::Session> take(const Bpe& bpe) {
+    const std::lock_guard lock(mutex_);
+    if (idle_.empty()) return std::make_unique<Bpe::Session>(bpe);
+    std::unique_ptr<Bpe::Session> session = std::move(idle_.back());
+    idle_.pop_back();
+    return session;
+  }
+  void give_back(std::unique_ptr<Bpe::Session> session) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(session));
+  }
+
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Bpe::Session>> idle_;
+};
 
 class BpeTokenizer final : public Tokenizer {
  public:
@@ -51,6 +88,7 @@ class BpeTokenizer final : public Tokenizer {
   const AddedTokenFinder raw_finder_;
   const AddedTokenFinder normalized_finder_;
   std::vector<bool> special_;  // by id
+  mutable SessionPool sessions_;
 };
 
 BpeTokenizer::BpeTokenizer(TokenizerParts parts)
@@ -88,14 +126,14 @@ Encoding BpeTokenizer::encode(std::string_view text, const EncodeOptions& option
   };
   if (options.add_special_tokens)
     for (const TokenId id : parts_.begin_ids) add(id, 0);
-  Bpe::Session session(bpe_, text.size());
+  const SessionPool::Lease session(sessions_, bpe_);
   const auto may_hold = [&](TextRange range) { return lies_outside(options.plain, range); };
   for (const auto& [range, token] : raw_finder_.find(text, classes_, may_hold)) {
     if (token)
       add(token->id, range.begin);
     else
       encode_text({text.substr(range.begin, range.end - range.begin), range.begin}, options,
-                  session, out);
+                  *session, out);
   }
   if (options.add_special_tokens)
     for (const TokenId id : parts_.end_ids) add(id, text.size());

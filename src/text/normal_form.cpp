@@ -52,7 +52,7 @@ int combining_class(Code code) {
   return combining_class != 0 && came_after_unicode_9(char32_t(code)) ? 0 : combining_class;
 }
 
-/// Adds the full decomposition of one character, marks not yet in order.
+/// Adds the full decomposition of one character, marks not yet in order; never nothing.
 void decompose(char32_t code, NormalFormKind kind, std::vector<Code>& out) {
   if (came_after_unicode_9(code)) return out.push_back(Code(code));
   const bool compatible = kind == NormalFormKind::nfkc || kind == NormalFormKind::nfkd;
@@ -92,46 +92,89 @@ void order_marks(std::vector<Code>& codes) {
   }
 }
 
+/// The normal form of one cluster.
+void normalize(std::string_view cluster, NormalFormKind kind, std::vector<Code>& codes,
+               std::string& out) {
+  codes.clear();
+  out.clear();
+  for (std::size_t at = 0; at < cluster.size();) {
+    const Utf8Char c = utf8_char(cluster, at);
+    decompose(c.code, kind, codes);
+    at += c.length;
+  }
+  order_marks(codes);
+  if (composes(kind)) {
+    const auto options = utf8proc_option_t(UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+    codes.resize(
+        std::size_t(utf8proc_normalize_utf32(codes.data(), std::ptrdiff_t(codes.size()), options)));
+  }
+  for (const Code code : codes) append_utf8(out, char32_t(code));
+}
+
+enum Trait : std::uint8_t {
+  kStable = 1,        // alone it is its own normal form
+  kJoinsPrevious = 2  // its normal form may depend on what stands before it
+};
+
+std::uint8_t traits_of(char32_t code, NormalFormKind kind) {
+  const bool is_surrogate = code >= 0xD800 && code <= 0xDFFF;  // in no text
+  if (is_surrogate) return 0;
+  std::vector<Code> codes;
+  decompose(code, kind, codes);
+  const std::uint8_t joins = may_join_previous(codes[0]) ? kJoinsPrevious : 0;
+  if (codes.size() == 1 && codes[0] == Code(code)) return joins | kStable;
+  std::string alone, normal;
+  append_utf8(alone, code);
+  normalize(alone, kind, codes, normal);
+  return joins | (alone == normal ? kStable : 0);
+}
+
 }  // namespace
 
-AlignedText to_normal_form(AlignedText text, NormalFormKind kind) {
-  const std::string& from = text.text();
-  // Below U+0300 nothing composes; below U+0080 nothing decomposes.
-  const auto is_plain = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
-  if (std::all_of(from.begin(), from.end(), is_plain)) return text;
+NormalForm::NormalForm(NormalFormKind kind)
+    : kind_(kind), traits_([kind](char32_t code) { return traits_of(code, kind); }) {}
 
-  AlignedText out = AlignedText::to_fill(from.size(), text.origin(from.size()));
-  std::vector<Code> codes, next;
-  std::string bytes;
-  bool changed = false;
-  for (std::size_t begin = 0; begin < from.size();) {
-    codes.clear();
-    std::size_t end = begin;
-    while (end < from.size()) {
-      const Utf8Char c = utf8_char(from, end);
-      next.clear();
-      decompose(c.code, kind, next);
-      if (end > begin && (next.empty() || !may_join_previous(next[0]))) break;
-      codes.insert(codes.end(), next.begin(), next.end());
-      end += c.length;
-    }
-    order_marks(codes);
-    if (composes(kind)) {
-      const auto options = utf8proc_option_t(UTF8PROC_COMPOSE | UTF8PROC_STABLE);
-      codes.resize(std::size_t(
-          utf8proc_normalize_utf32(codes.data(), std::ptrdiff_t(codes.size()), options)));
-    }
-    bytes.clear();
-    for (const Code code : codes) append_utf8(bytes, char32_t(code));
-    if (from.compare(begin, end - begin, bytes) == 0) {
-      out.append(text, {begin, end});
-    } else {
-      out.append(bytes, text.origin(begin));
-      changed = true;
-    }
-    begin = end;
+/// The end of the clusters from `begin` on that are one stable character each.
+std::size_t NormalForm::end_of_stable(std::string_view text, std::size_t begin) const {
+  std::size_t last = begin;  // where the character before `at` begins
+  for (std::size_t at = begin; at < text.size();) {
+    const Utf8Char c = utf8_char(text, at);
+    const std::uint8_t traits = traits_[c.code];
+    if (traits & kJoinsPrevious) return last;
+    if (!(traits & kStable)) return at;
+    last = at;
+    at += c.length;
   }
-  return changed ? out : text;
+  return text.size();
+}
+
+std::size_t NormalForm::end_of_cluster(std::string_view text, std::size_t begin) const {
+  std::size_t at = begin + utf8_length(text[begin]);
+  while (at < text.size() && traits_[utf8_char(text, at).code] & kJoinsPrevious)
+    at += utf8_length(text[at]);
+  return at;
+}
+
+AlignedText NormalForm::apply(AlignedText text) const {
+  const std::string& from = text.text();
+  std::size_t end = end_of_stable(from, 0);
+  if (end == from.size()) return text;
+  AlignedText out = AlignedText::to_fill(from.size(), text.origin(from.size()));
+  out.append(text, {0, end});
+  std::vector<Code> codes;
+  std::string bytes;
+  for (std::size_t begin = end; begin < from.size(); begin = end) {
+    end = end_of_cluster(from, begin);
+    normalize(std::string_view(from).substr(begin, end - begin), kind_, codes, bytes);
+    if (from.compare(begin, end - begin, bytes) == 0)
+      out.append(text, {begin, end});
+    else
+      out.append(bytes, text.origin(begin));
+    begin = end;
+    end = end_of_stable(from, begin);
+    out.append(text, {begin, end});
+  }
+  return out;
 }
 
 }  // namespace elenchus

@@ -2,14 +2,26 @@
 // The four Unicode normal forms, cluster by cluster.
 
 #include "text/aligned_text.h"
+#include "text/unicode.h"
 
 namespace elenchus {
 
 enum class NormalFormKind { nfc, nfd, nfkc, nfkd };
 
-/// `text` in that normal form (UAX #15), in time n log n at worst. What a cluster (a character and
-/// the marks after it) becomes stands for where the cluster begins; unchanged clusters keep their
-/// alignment.
-AlignedText to_normal_form(AlignedText text, NormalFormKind kind);
+/// One normal form (UAX #15, the data of Unicode 9).
+class NormalForm {
+ public:
+  explicit NormalForm(NormalFormKind kind);
+  /// `text` in this form, in time n log n at worst. What a cluster (a character and the marks after
+  /// it) becomes stands for where the cluster begins; unchanged clusters keep their alignment.
+  AlignedText apply(AlignedText text) const;
+
+ private:
+  std::size_t end_of_stable(std::string_view text, std::size_t begin) const;
+  std::size_t end_of_cluster(std::string_view text, std::size_t begin) const;
+
+  NormalFormKind kind_;
+  CharTable traits_;  // what of a character can be told without its neighbours
+};
 
 }  // namespace elenchus

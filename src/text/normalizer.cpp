@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "text/normal_form.h"
 
 namespace elenchus {
 
@@ -35,10 +34,7 @@ AlignedText Normalizer::apply(AlignedText text, const CharClassTable& classes) c
 }
 
 AlignedText Normalizer::run(const NormalForm& form, AlignedText text, const CharClassTable&) {
-  using enum NormalFormKind;
-  return to_normal_form(std::move(text), form.compose      ? (form.compatible ? nfkc : nfc)
-                                         : form.compatible ? nfkd
-                                                           : nfd);
+  return form.apply(std::move(text));
 }
 
 AlignedText Normalizer::run(const Replace& replace, AlignedText text,
@@ -100,7 +96,10 @@ void Normalizer::add(const Json& normalizer, const std::string& what) {
     for (std::size_t i = 0; i < parts.size(); ++i)
       add(parts[i], cat(what, ".normalizers[", i, "]"));
   } else if (type == "NFC" || type == "NFD" || type == "NFKC" || type == "NFKD") {
-    steps_.push_back(NormalForm{.compose = type.back() == 'C', .compatible = type[2] == 'K'});
+    using enum NormalFormKind;
+    const bool compatible = type[2] == 'K';
+    steps_.push_back(
+        NormalForm(type.back() == 'C' ? (compatible ? nfkc : nfc) : (compatible ? nfkd : nfd)));
   } else if (type == "Replace") {
     steps_.push_back(
         Replace{SplitPattern::from_json(normalizer.at("pattern", what), what + ".pattern"),

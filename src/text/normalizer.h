@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "text/aligned_text.h"
+#include "text/normal_form.h"
 #include "text/split.h"
 #include "text/unicode.h"
 
@@ -25,9 +26,6 @@ class Normalizer {
   bool does_nothing() const { return steps_.empty(); }
 
  private:
-  struct NormalForm {
-    bool compose, compatible;
-  };
   struct Replace {
     SplitPattern pattern;
     std::string content;

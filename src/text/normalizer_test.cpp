@@ -20,7 +20,7 @@ std::string normalized(const char* json, std::string_view text) {
 }
 
 std::string in_form(NormalFormKind kind, std::string_view text) {
-  return to_normal_form({text, 0}, kind).text();
+  return NormalForm(kind).apply({text, 0}).text();
 }
 
 TEST(NormalForm, ComposesAndDecomposes) {
@@ -40,7 +40,7 @@ TEST(NormalForm, LeavesMarksYoungerThanUnicode9WhereTheyAre) {
 }
 
 TEST(NormalForm, KeepsTrackOfWhereClustersCameFrom) {
-  const AlignedText text = to_normal_form({"ae\u0301b", 10}, NormalFormKind::nfc);
+  const AlignedText text = NormalForm(NormalFormKind::nfc).apply({"ae\u0301b", 10});
   ASSERT_EQ(text.text(), "aéb");
   EXPECT_EQ(text.origin(0), 10u);
   EXPECT_EQ(text.origin(1), 11u);

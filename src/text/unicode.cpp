@@ -97,6 +97,11 @@ bool is_join_control(char32_t code) { return code == 0x200C || code == 0x200D; }
 
 }  // namespace
 
+bool is_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
 void append_utf8(std::string& out, char32_t code) {
   const auto tail = [&](int shift) { out += char(0x80 | ((code >> shift) & 0x3F)); };
   if (code < 0x80) {
@@ -197,13 +202,14 @@ std::uint8_t char_classes(char32_t code) {
   }
 }
 
-CharClassTable::CharClassTable() : page_of_(kCharacters >> 8) {
+CharTable::CharTable(const std::function<std::uint8_t(char32_t)>& bits_of)
+    : page_of_(kCharacters >> 8) {
   std::map<std::string, std::uint16_t> known;
   std::string page(256, '\0');
   for (char32_t base = 0; base < kCharacters; base += 256) {
     // Planes 4 to 13 are unassigned, 15 and 16 for private use: of no class.
     const bool is_empty = base >= 0x40000 && base >> 16 != 14;
-    for (char32_t i = 0; i < 256; ++i) page[i] = is_empty ? 0 : char(char_classes(base + i));
+    for (char32_t i = 0; i < 256; ++i) page[i] = is_empty ? 0 : char(bits_of(base + i));
     const auto [entry, is_new] = known.emplace(page, std::uint16_t(known.size()));
     if (is_new) pages_.insert(pages_.end(), page.begin(), page.end());
     page_of_[base >> 8] = entry->second;

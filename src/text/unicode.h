@@ -2,6 +2,7 @@
 // Characters of UTF-8 text, and what Unicode says of them.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,9 @@ inline std::size_t utf8_length(char first) {
   const auto byte = static_cast<unsigned char>(first);
   return byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
 }
+
+/// Whether all of it is below U+0080.
+bool is_ascii(std::string_view text);
 
 /// Where the character before byte `at` begins, in valid UTF-8; `at` > 0.
 inline std::size_t utf8_before(std::string_view text, std::size_t at) {
@@ -71,10 +75,12 @@ std::uint8_t char_classes(char32_t code);
 /// The White_Space property.
 bool is_unicode_space(char32_t code);
 
-/// char_classes() of every character, as a table of distinct pages of 256.
-class CharClassTable {
+/// A byte of bits for every character, as a table of distinct pages of 256.
+class CharTable {
  public:
-  CharClassTable();
+  /// Calls `bits_of` for every character that is assigned (Unicode 16) and some that are not; the
+  /// others have no bits.
+  explicit CharTable(const std::function<std::uint8_t(char32_t)>& bits_of);
   std::uint8_t operator[](char32_t code) const {
     return pages_[std::size_t(page_of_[code >> 8]) << 8 | (code & 0xFF)];
   }
@@ -82,6 +88,12 @@ class CharClassTable {
  private:
   std::vector<std::uint16_t> page_of_;
   std::vector<std::uint8_t> pages_;
+};
+
+/// char_classes() of every character.
+class CharClassTable : public CharTable {
+ public:
+  CharClassTable() : CharTable(char_classes) {}
 };
 
 }  // namespace elenchus

@@ -10,6 +10,22 @@
 
 namespace elenchus {
 
+/// Mixes the bits of a number so that all of its result depend on all of it.
+inline std::uint64_t mix64(std::uint64_t value) {
+  value *= 0x9E3779B97F4A7C15u;
+  value ^= value >> 32;
+  value *= 0xD6E8FEB86659FD93u;
+  return value ^ value >> 32;
+}
+
+/// Bytes of at most kLongest as two numbers, which tell two texts of one length apart.
+struct ShortText {
+  static constexpr std::size_t kLongest = 16;
+  std::uint64_t low = 0, high = 0;
+  bool operator==(const ShortText&) const = default;
+};
+ShortText short_text(std::string_view bytes);
+
 /// 64 well-mixed bits of some bytes.
 std::uint64_t hash_bytes(std::string_view bytes);
 
