@@ -1,9 +1,8 @@
 #include "text/normalizer.h"
 
-#include <utf8proc.h>
-
 #include "base/error.h"
 #include "base/file.h"
+#include "text/reference_characters.h"
 
 namespace elenchus {
 
@@ -79,13 +78,13 @@ AlignedText Normalizer::run(const Lowercase&, AlignedText text, const CharClassT
     if (code == 0x130)
       out += "i\u0307";
     else
-      append_utf8(out, char32_t(utf8proc_tolower(utf8proc_int32_t(code))));
+      append_utf8(out, reference_lower(code));
   });
 }
 
 AlignedText Normalizer::run(const StripAccents&, AlignedText text, const CharClassTable& classes) {
   return change_characters(text, [&](char32_t code, std::string& out) {
-    if (!(classes[code] & kMark)) append_utf8(out, code);
+    if (!is_reference_accent(code, classes[code])) append_utf8(out, code);
   });
 }
 

@@ -2,16 +2,13 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "text/reference_characters.h"
 
 namespace elenchus {
 
 namespace {
 
-bool is_numeric(char32_t, std::uint8_t classes) { return classes & kNumber; }
 bool is_space(char32_t, std::uint8_t classes) { return classes & kSpace; }
-bool is_punctuation(char32_t code, std::uint8_t classes) {
-  return (classes & kPunctuation) || (code < 0x80 && (classes & kSymbol));
-}
 
 bool flag(const Json& object, std::string_view key, bool otherwise, const std::string& what) {
   const Json* value = object.find(key);
@@ -134,13 +131,13 @@ void PreTokenizer::add(const Json& pre_tokenizer, const std::string& what) {
   } else if (type == "Metaspace") {
     add_metaspace(pre_tokenizer, what);
   } else if (type == "Digits") {
-    steps_.push_back(
-        Split{SplitPattern(is_numeric), flag(pre_tokenizer, "individual_digits", false, what)
-                                            ? SplitBehavior::isolated
-                                            : SplitBehavior::contiguous});
+    steps_.push_back(Split{SplitPattern(is_reference_digit),
+                           flag(pre_tokenizer, "individual_digits", false, what)
+                               ? SplitBehavior::isolated
+                               : SplitBehavior::contiguous});
   } else if (type == "Punctuation") {
     const Json* behavior = pre_tokenizer.find("behavior");
-    steps_.push_back(Split{SplitPattern(is_punctuation),
+    steps_.push_back(Split{SplitPattern(is_reference_punctuation),
                            behavior ? split_behavior_from_json(*behavior, what + ".behavior")
                                     : SplitBehavior::isolated});
   } else if (type == "Whitespace") {

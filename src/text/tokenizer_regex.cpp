@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "text/unicode_additions.h"
 
 namespace elenchus {
 
@@ -36,60 +37,122 @@ using JitStack = std::unique_ptr<pcre2_jit_stack, Releases<pcre2_jit_stack_free>
   throw InputError(cat(what, ": regular expression \"", printable(pattern), "\" ", why));
 }
 
-/// The class escapes spelled as the Unicode properties that Oniguruma takes for them: PCRE2's own
-/// \s has U+180E too and its \w lacks the marks.
-std::string with_unicode_classes(std::string_view pattern, std::string_view what) {
-  std::string out;
-  int class_depth = 0;
-  for (std::size_t i = 0; i < pattern.size(); ++i) {
-    const char c = pattern[i];
-    if (c == '\\' && i + 1 < pattern.size()) {
-      const char escaped = pattern[++i];
-      constexpr std::string_view kWordProperties = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
-      if (escaped == 's')
-        out += R"(\p{White_Space})";
-      else if (escaped == 'S')
-        out += R"(\P{White_Space})";
-      else if (escaped == 'd')
-        out += R"(\p{Nd})";
-      else if (escaped == 'D')
-        out += R"(\P{Nd})";
-      else if (escaped == 'w' && class_depth > 0)
-        out += kWordProperties;
-      else if (escaped == 'w')
-        out += cat('[', kWordProperties, ']');
-      else if (escaped == 'W' && class_depth == 0)
-        out += cat("[^", kWordProperties, ']');
-      else if (std::string_view("WhHRXKGCNVvoQE").find(escaped) != std::string_view::npos)
-        refuse(what, pattern, cat("uses \\", escaped, ", which is not supported here"));
-      else
-        (out += c) += escaped;
-      continue;
-    }
-    if (class_depth > 0) {
-      if (c == '[' && pattern.substr(i + 1, 1) != ":")
-        refuse(what, pattern, "has a class within a class, which is not supported");
-      if (c == '&' && pattern.substr(i + 1, 1) == "&")
-        refuse(what, pattern, "intersects classes with &&, which is not supported");
-      if (c == '[') {  // a POSIX class, taken whole
-        const std::size_t end = pattern.find(":]", i);
-        if (end == std::string_view::npos) refuse(what, pattern, "has an unclosed [: :]");
-        out += pattern.substr(i, end + 2 - i);
-        i = end + 1;
-        continue;
-      }
-      if (c == ']') --class_depth;
-    } else if (c == '[') {
-      ++class_depth;
-      // A ] right after the opening is a member of the class.
-      out += c;
-      if (pattern.substr(i + 1, 1) == "^") out += pattern[++i];
-      if (pattern.substr(i + 1, 1) == "]") out += pattern[++i];
-      continue;
-    }
-    out += c;
+/// Spells a pattern of Oniguruma's syntax for PCRE2: the class escapes and properties are those of
+/// Unicode 16, whatever PCRE2 knows.
+class Translation {
+ public:
+  Translation(std::string_view pattern, std::string_view what) : pattern_(pattern), what_(what) {}
+  std::string run();
+
+ private:
+  void escape();
+  void property(bool negated);
+  void class_member();
+  void open_class();
+  /// Members of a class as a class of their own, or of the one that is open.
+  void add_members(const std::string& members, bool negated);
+  bool follows(std::string_view text) const { return pattern_.substr(at_ + 1).starts_with(text); }
+  [[noreturn]] void fail(std::string_view why) const { refuse(what_, pattern_, why); }
+
+  std::string_view pattern_, what_;
+  std::size_t at_ = 0;  // the character under way
+  bool in_class_ = false;
+  std::string out_;
+};
+
+std::string Translation::run() {
+  for (; at_ < pattern_.size(); ++at_) {
+    if (pattern_[at_] == '\\' && at_ + 1 < pattern_.size())
+      escape();
+    else if (in_class_)
+      class_member();
+    else if (pattern_[at_] == '[')
+      open_class();
+    else
+      out_ += pattern_[at_];
   }
-  return out;
+  return out_;
+}
+
+void Translation::escape() {
+  const char escaped = pattern_[++at_];
+  const auto members = [](std::initializer_list<std::string_view> properties) {
+    std::string out;
+    for (const std::string_view property : properties) out += *regex_members(property);
+    return out;
+  };
+  switch (escaped) {
+    case 'p':
+    case 'P':
+      return property(escaped == 'P');
+    case 's':
+    case 'S':
+      out_ += escaped == 's' ? R"(\p{White_Space})" : R"(\P{White_Space})";
+      return;
+    case 'd':
+    case 'D':
+      return add_members(members({"Nd"}), escaped == 'D');
+    case 'w':
+    case 'W': {
+      // Oniguruma's \w has the superscripts and fractions of Latin-1, but not within a class.
+      const char* latin = in_class_ ? "" : R"(\xB2\xB3\xB9\xBC-\xBE)";
+      return add_members(cat(R"(\p{Alphabetic})", members({"L", "M", "Nd", "Pc"}), latin),
+                         escaped == 'W');
+    }
+    default:
+      if (std::string_view("bBhHRXKGCNVvoQE").find(escaped) != std::string_view::npos)
+        fail(cat("uses \\", escaped, ", which is not supported here"));
+      (out_ += '\\') += escaped;
+  }
+}
+
+/// \p{Name}, \p{^Name} or \pL.
+void Translation::property(bool negated) {
+  std::string_view name = pattern_.substr(at_ + 1, 1);
+  if (name == "{") {
+    const std::size_t end = std::min(pattern_.find('}', at_), pattern_.size());
+    name = pattern_.substr(at_ + 2, end - (at_ + 2));
+    at_ = end;
+    if (name.starts_with("^")) {
+      name.remove_prefix(1);
+      negated = !negated;
+    }
+  } else {
+    ++at_;
+  }
+  const std::optional<std::string> members = regex_members(name);
+  if (!members)
+    fail(cat("uses the property \\p{", printable(name),
+             "}; expected a general category (L, Lu, ...) or a script of a few (Han, ...)"));
+  add_members(*members, negated);
+}
+
+void Translation::add_members(const std::string& members, bool negated) {
+  if (in_class_ && negated)
+    fail("has a negated property within a class, which is not supported here");
+  out_ += in_class_ ? members : cat(negated ? "[^" : "[", members, "]");
+}
+
+void Translation::open_class() {
+  in_class_ = true;
+  out_ += '[';
+  if (follows("^")) out_ += pattern_[++at_];
+  if (follows("]")) out_ += pattern_[++at_];  // right after the opening it is a member
+}
+
+void Translation::class_member() {
+  const char c = pattern_[at_];
+  if (c == '&' && follows("&")) fail("intersects classes with &&, which is not supported");
+  if (c == '[') {
+    if (!follows(":")) fail("has a class within a class, which is not supported");
+    const std::size_t end = pattern_.find(":]", at_);  // a POSIX class, taken whole
+    if (end == std::string_view::npos) fail("has an unclosed [: :]");
+    out_ += pattern_.substr(at_, end + 2 - at_);
+    at_ = end + 1;
+    return;
+  }
+  if (c == ']') in_class_ = false;
+  out_ += c;
 }
 
 std::string pcre2_message(int code) {
@@ -111,7 +174,7 @@ TokenizerRegex::TokenizerRegex(std::string_view pattern, std::string_view what)
   if (pattern.size() > kLongestPattern)
     refuse(what, pattern,
            cat("has ", pattern.size(), " bytes; at most ", kLongestPattern, " are accepted"));
-  const std::string spelled = with_unicode_classes(pattern, what);
+  const std::string spelled = Translation(pattern, what).run();
   const CompileContext context(pcre2_compile_context_create(nullptr));
   pcre2_set_parens_nest_limit(context.get(), 64);
   int error = 0;
