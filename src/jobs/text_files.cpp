@@ -150,6 +150,7 @@ GgufVocabulary read_vocabulary(const GgufFile& file) {
                          " is missing, expected a model with its tokenizer"));
   }
   vocabulary.model = *model;
+  vocabulary.model_name = file.get_string("general.name").value_or("");
   vocabulary.pre = file.get_string("tokenizer.ggml.pre").value_or("");
   vocabulary.tokens = *tokens;
   if (const auto* merges = file.get_string_array("tokenizer.ggml.merges")) {

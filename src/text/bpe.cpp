@@ -45,6 +45,8 @@ Bpe::Bpe(const Vocabulary& vocabulary, const std::vector<BpeMerge>& merges,
   add_words(reserved);
   if (!options.byte_level) add_characters();
   if (spells_everything()) find_joins(allowed);
+  misses_bytes_ = options.byte_level && options.unknown_cuts &&
+                  std::ranges::find(byte_ids_, TokenTable::kNone) != byte_ids_.end();
 }
 
 void Bpe::add_merges(const std::vector<BpeMerge>& merges) {
@@ -80,14 +82,19 @@ void Bpe::add_characters() {
   }
 }
 
-/// Whether no character is unknown: each is a token or has the tokens of its bytes. Only an ASCII
-/// character has no other byte than one, so that one may be missing where the character is there.
+/// Whether a stretch that is merged on its own has no unknown character: each is a token or has the
+/// tokens of its bytes.
 bool Bpe::spells_everything() const {
   if (!options_.byte_level && !options_.byte_fallback) return false;
-  for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte)
-    if (byte_ids_[byte] == TokenTable::kNone &&
-        (options_.byte_level || byte >= 0x80 || char_ids_[byte] == TokenTable::kNone))
-      return false;
+  for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte) {
+    const bool is_in_no_text = byte == 0xC0 || byte == 0xC1 || byte > 0xF4;
+    if (byte_ids_[byte] != TokenTable::kNone || is_in_no_text) continue;
+    // An ASCII character has no other byte than one.
+    if (byte < 0x80 &&
+        (options_.byte_level ? options_.unknown_cuts : char_ids_[byte] != TokenTable::kNone))
+      continue;
+    return false;
+  }
   return true;
 }
 
@@ -303,28 +310,43 @@ const std::vector<PieceToken>& Bpe::Session::encode(std::string_view piece) {
       return out_;
     }
   }
-  // Byte-level pieces are words already unless they are of a script without blanks.
-  if (bpe_.joins_.empty() || (options.byte_level && is_ascii(piece)))
-    encode_word(piece, 0);
-  else
-    encode_cut(piece);
+  if (!bpe_.misses_bytes_) {
+    encode_part(piece, 0);
+    return out_;
+  }
+  for (std::size_t begin = 0; begin < piece.size();) {
+    std::size_t end = begin;
+    while (end < piece.size() &&
+           bpe_.byte_ids_[static_cast<unsigned char>(piece[end])] != TokenTable::kNone)
+      ++end;
+    if (end > begin) encode_part(piece.substr(begin, end - begin), std::uint32_t(begin));
+    begin = end + 1;
+  }
   return out_;
 }
 
+/// Byte-level pieces are words already unless they are of a script without blanks.
+void Bpe::Session::encode_part(std::string_view piece, std::uint32_t shift) {
+  if (bpe_.joins_.empty() || (bpe_.options_.byte_level && is_ascii(piece)))
+    encode_word(piece, shift);
+  else
+    encode_cut(piece, shift);
+}
+
 /// Cuts where nothing joins and encodes the parts. Adds to out_.
-void Bpe::Session::encode_cut(std::string_view piece) {
+void Bpe::Session::encode_cut(std::string_view piece, std::uint32_t shift) {
   std::size_t begin = 0;
   char32_t before = utf8_char(piece, 0).code;
   for (std::size_t at = utf8_length(piece[0]); at < piece.size();) {
     const Utf8Char c = utf8_char(piece, at);
     if (!bpe_.joins_.may_join(piece, at, before, c.code)) {
-      encode_word(piece.substr(begin, at - begin), std::uint32_t(begin));
+      encode_word(piece.substr(begin, at - begin), shift + std::uint32_t(begin));
       begin = at;
     }
     before = c.code;
     at += c.length;
   }
-  encode_word(piece.substr(begin), std::uint32_t(begin));
+  encode_word(piece.substr(begin), shift + std::uint32_t(begin));
 }
 
 }  // namespace elenchus

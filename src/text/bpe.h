@@ -33,6 +33,7 @@ struct BpeOptions {
   bool byte_fallback =
       false;  ///< characters that are no token become the tokens <0x00> to <0xFF> of their bytes
   bool ignore_merges = false;  ///< a piece that is a token is that token, whatever the merges say
+  bool unknown_cuts = false;   ///< byte_level: nothing merges across a byte that is no token
   bool fuse_unknown = false;   ///< neighbouring unknown characters are one unknown token
   std::optional<TokenId> unknown;  ///< for characters that are no token; without it they vanish
 };
@@ -72,7 +73,8 @@ class Bpe {
       std::string text;
       std::vector<PieceToken> tokens;
     };
-    void encode_cut(std::string_view piece);
+    void encode_part(std::string_view piece, std::uint32_t shift);
+    void encode_cut(std::string_view piece, std::uint32_t shift);
     void encode_word(std::string_view word, std::uint32_t shift);
     TokenId find_token(std::string_view word, std::uint64_t hash);
 
@@ -118,7 +120,8 @@ class Bpe {
   std::vector<TokenId> char_ids_;  // not byte_level: of each character below U+10000
   // byte_level: of each byte; else of <0x..>; kNone where there is none
   std::array<TokenId, 256> byte_ids_;
-  CharacterJoins joins_;  // empty where text cannot be cut
+  CharacterJoins joins_;       // empty where text cannot be cut
+  bool misses_bytes_ = false;  // unknown_cuts has bytes to cut at
   // Whether merging a token's own text gives that token; found out when it is first met.
   std::unique_ptr<std::atomic<Canonical>[]> canonical_;
 };

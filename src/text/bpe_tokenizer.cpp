@@ -93,6 +93,7 @@ class BpeTokenizer final : public Tokenizer {
 
 BpeTokenizer::BpeTokenizer(TokenizerParts parts)
     : parts_(std::move(parts)),
+      classes_(parts_.unicode),
       bpe_(parts_.vocabulary, parts_.merges, parts_.bpe, parts_.reserved),
       raw_finder_(finder(false)),
       normalized_finder_(finder(true)),

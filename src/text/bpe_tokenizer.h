@@ -27,7 +27,8 @@ struct TokenizerParts {
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   Decoder decoder;
-  std::vector<TokenId> begin_ids, end_ids;  // what add_special_tokens puts around a text
+  UnicodeVersion unicode = UnicodeVersion::v16;  // whose character classes it splits by
+  std::vector<TokenId> begin_ids, end_ids;       // what add_special_tokens puts around a text
 };
 
 /// InputError as tokenizer_from_json.

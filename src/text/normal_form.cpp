@@ -66,11 +66,13 @@ void decompose(char32_t code, NormalFormKind kind, std::vector<Code>& out) {
   out.insert(out.end(), buffer.begin(), buffer.begin() + count);
 }
 
-/// Whether a character can change, or be changed by, what stands before it: marks, and the vowels
-/// and finals of Hangul.
-bool may_join_previous(Code code) {
+/// Whether a character can change, or be changed by, what stands before it: marks, and where
+/// characters are composed the vowels and finals of Hangul, too.
+bool may_join_previous(Code code, NormalFormKind kind) {
   if (code < 0x300 || came_after_unicode_9(char32_t(code))) return false;
-  if ((code >= 0x1160 && code <= 0x11FF) || combining_class(code) != 0) return true;
+  if (combining_class(code) != 0) return true;
+  if (!composes(kind)) return false;
+  if (code >= 0x1160 && code <= 0x11FF) return true;
   const auto category = utf8proc_category(code);
   return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
          category == UTF8PROC_CATEGORY_ME;
@@ -111,6 +113,18 @@ void normalize(std::string_view cluster, NormalFormKind kind, std::vector<Code>&
   for (const Code code : codes) append_utf8(out, char32_t(code));
 }
 
+/// Bytes of the whole characters that both begin with.
+std::size_t common_beginning(std::string_view a, std::string_view b) {
+  std::size_t same = 0;
+  while (same < std::min(a.size(), b.size()) && a[same] == b[same]) ++same;
+  if (same == a.size() && same == b.size()) return same;
+  const auto inside = [&](std::string_view text) {
+    return same < text.size() && (static_cast<unsigned char>(text[same]) & 0xC0) == 0x80;
+  };
+  while (same > 0 && (inside(a) || inside(b))) --same;
+  return same;
+}
+
 enum Trait : std::uint8_t {
   kStable = 1,        // alone it is its own normal form
   kJoinsPrevious = 2  // its normal form may depend on what stands before it
@@ -121,7 +135,7 @@ std::uint8_t traits_of(char32_t code, NormalFormKind kind) {
   if (is_surrogate) return 0;
   std::vector<Code> codes;
   decompose(code, kind, codes);
-  const std::uint8_t joins = may_join_previous(codes[0]) ? kJoinsPrevious : 0;
+  const std::uint8_t joins = may_join_previous(codes[0], kind) ? kJoinsPrevious : 0;
   if (codes.size() == 1 && codes[0] == Code(code)) return joins | kStable;
   std::string alone, normal;
   append_utf8(alone, code);
@@ -165,11 +179,12 @@ AlignedText NormalForm::apply(AlignedText text) const {
   std::string bytes;
   for (std::size_t begin = end; begin < from.size(); begin = end) {
     end = end_of_cluster(from, begin);
-    normalize(std::string_view(from).substr(begin, end - begin), kind_, codes, bytes);
-    if (from.compare(begin, end - begin, bytes) == 0)
-      out.append(text, {begin, end});
-    else
-      out.append(bytes, text.origin(begin));
+    const std::string_view cluster = std::string_view(from).substr(begin, end - begin);
+    normalize(cluster, kind_, codes, bytes);
+    const std::size_t same = common_beginning(cluster, bytes);
+    out.append(text, {begin, begin + same});
+    if (same < bytes.size())
+      out.append(std::string_view(bytes).substr(same), text.origin(begin + same));
     begin = end;
     end = end_of_stable(from, begin);
     out.append(text, {begin, end});

@@ -12,8 +12,8 @@ enum class NormalFormKind { nfc, nfd, nfkc, nfkd };
 class NormalForm {
  public:
   explicit NormalForm(NormalFormKind kind);
-  /// `text` in this form, in time n log n at worst. What a cluster (a character and the marks after
-  /// it) becomes stands for where the cluster begins; unchanged clusters keep their alignment.
+  /// `text` in this form, in time n log n at worst. Of a cluster (a character and the marks after it)
+  /// what stays keeps its alignment, the rest stands for where the change begins.
   AlignedText apply(AlignedText text) const;
 
  private:

@@ -21,7 +21,7 @@ class Normalizer {
   Normalizer() = default;
   /// From the JSON value, which may be null. InputError: a part that is unknown, by name.
   static Normalizer from_json(const Json& normalizer, const std::string& what);
-  /// Characters that normal forms join or reorder stand for the place where their cluster begins.
+  /// Characters that normal forms join or reorder stand for the place where the change begins.
   AlignedText apply(AlignedText text, const CharClassTable& classes) const;
   bool does_nothing() const { return steps_.empty(); }
 

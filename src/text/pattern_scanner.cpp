@@ -20,6 +20,10 @@ constexpr std::array kRegexes = {
     std::pair{KnownPattern::qwen2,
               std::string_view(R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)"
                                R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)")},
+    std::pair{
+        KnownPattern::qwen35,
+        std::string_view(R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|)"
+                         R"( ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)")},
     // DeepSeek's file has the two line ends of its classes as themselves, not as escapes.
     std::pair{KnownPattern::deepseek,
               std::string_view("[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|"
@@ -82,7 +86,7 @@ class Matcher {
   MatchEnd line_ends_or_spaces(std::size_t at) const;
   MatchEnd spaces(std::size_t at) const;
   MatchEnd gpt2(std::size_t at) const;
-  MatchEnd llama3(std::size_t at, int digits) const;
+  MatchEnd llama3(std::size_t at, int digits, int letters) const;
   MatchEnd deepseek(std::size_t at) const;
   MatchEnd chinese_japanese(std::size_t at) const;
   MatchEnd word_or_symbols(std::size_t at) const;
@@ -137,14 +141,15 @@ MatchEnd Matcher::gpt2(std::size_t at) const {
   return spaces(at);
 }
 
-MatchEnd Matcher::llama3(std::size_t at, int digits) const {
+/// `digits` at most in a number; `letters` is what words are of.
+MatchEnd Matcher::llama3(std::size_t at, int digits, int letters) const {
   if (const MatchEnd end = contraction(at, true)) return end;
   const Seen first = see(at);
-  if (first.is_any(kLetter)) return run_of(at, kLetter);
+  if (first.is_any(letters)) return run_of(at, letters);
   if (first.is_any(kNumber)) return numbers(at, digits);
-  if (!is_line_end(first.code) && sees_any(first.next, kLetter)) return run_of(first.next, kLetter);
+  if (!is_line_end(first.code) && sees_any(first.next, letters)) return run_of(first.next, letters);
   const std::size_t from = first.code == ' ' ? first.next : at;
-  const std::size_t end = run_without(from, kSpace | kLetter | kNumber);
+  const std::size_t end = run_without(from, kSpace | letters | kNumber);
   return end > from ? run_of_line_ends(end) : line_ends_or_spaces(at);
 }
 
@@ -200,9 +205,11 @@ std::optional<std::size_t> match_known_pattern(KnownPattern pattern, const CharC
       case KnownPattern::gpt2:
         return matcher.gpt2(at);
       case KnownPattern::llama3:
-        return matcher.llama3(at, 3);
+        return matcher.llama3(at, 3, kLetter);
       case KnownPattern::qwen2:
-        return matcher.llama3(at, 1);
+        return matcher.llama3(at, 1, kLetter);
+      case KnownPattern::qwen35:
+        return matcher.llama3(at, 1, kLetter | kMark);
       case KnownPattern::deepseek:
         return matcher.deepseek(at);
       case KnownPattern::chinese_japanese:

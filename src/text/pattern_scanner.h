@@ -14,6 +14,7 @@ enum class KnownPattern {
   gpt2,
   llama3,            ///< numbers in groups of at most three
   qwen2,             ///< as llama3, each digit alone
+  qwen35,            ///< as qwen2, marks counting as letters
   deepseek,          ///< DeepSeek V3, the third of its splits
   chinese_japanese,  ///< [一-龥぀-ゟ゠-ヿ]+
   number,            ///< \p{N}

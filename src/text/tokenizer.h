@@ -65,8 +65,9 @@ std::unique_ptr<Tokenizer> tokenizer_from_json(const Json& tokenizer_json, std::
 
 /// What a GGUF file says of its tokenizer ("tokenizer.ggml.*"), in plain values.
 struct GgufVocabulary {
-  std::string model;  ///< "gpt2" (byte-level BPE) or "llama" (SentencePiece BPE)
-  std::string pre;    ///< "smollm", "llama-bpe", "qwen2", "default", ...; empty for "llama"
+  std::string model;       ///< "gpt2" (byte-level BPE) or "llama" (SentencePiece BPE)
+  std::string model_name;  ///< general.name
+  std::string pre;         ///< "smollm", "llama-bpe", "qwen2", "default", ...; empty for "llama"
   std::vector<std::string> tokens;
   std::vector<std::string> merges;  ///< "left right"; byte-level BPE
   std::vector<float> scores;        ///< SentencePiece; may be empty
@@ -75,12 +76,12 @@ struct GgufVocabulary {
   std::optional<std::int64_t> bos, eos, unknown, padding;
   std::optional<bool> add_bos, add_eos, add_space_prefix;
 };
-/// InputError: a part that is unknown or inconsistent, by name.
+/// Gives llama.cpp's ids. InputError: a part that is unknown or inconsistent, by name.
 std::unique_ptr<Tokenizer> tokenizer_from_gguf(const GgufVocabulary& vocabulary,
                                                std::string_view source);
 
-/// The tokenizer.json that holds the same tokenizer, for an adapter folder that other software
-/// loads. For one read from tokenizer.json the adapter folder gets a copy of that file instead.
+/// The tokenizer.json that holds the same tokenizer as nearly as that format can, for an adapter
+/// folder that other software loads. For one read from tokenizer.json the adapter folder gets a copy of that file instead.
 Json tokenizer_json_from_gguf(const GgufVocabulary& vocabulary);
 
 /// Joins pieces into whole characters: bytes that may still become a character are held back.

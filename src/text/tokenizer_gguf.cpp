@@ -22,7 +22,7 @@ enum TokenType : std::int32_t {
 };
 
 /// How the byte-level vocabularies of GGUF, told apart by `tokenizer.ggml.pre`, split text.
-enum class SplitStyle { gpt2, digits_then_gpt2, llama3, qwen2, deepseek_v3, ggml_default };
+enum class SplitStyle { gpt2, digits_then_gpt2, llama3, qwen2, qwen35, deepseek_v3, ggml_default };
 
 struct PreStyle {
   std::string_view pre;
@@ -36,21 +36,103 @@ constexpr std::array kPreStyles = {
     PreStyle{"phi-2", SplitStyle::gpt2},
     PreStyle{"olmo", SplitStyle::gpt2},
     PreStyle{"mpt", SplitStyle::gpt2},
+    PreStyle{"jais", SplitStyle::gpt2},
+    PreStyle{"gigachat", SplitStyle::gpt2},
+    PreStyle{"a.x-4.0", SplitStyle::gpt2},
+    PreStyle{"mellum", SplitStyle::gpt2},
+    PreStyle{"trillion", SplitStyle::gpt2},
+    PreStyle{"granite-docling", SplitStyle::gpt2},
     PreStyle{"smollm", SplitStyle::digits_then_gpt2},
     PreStyle{"starcoder", SplitStyle::digits_then_gpt2},
     PreStyle{"refact", SplitStyle::digits_then_gpt2},
     PreStyle{"command-r", SplitStyle::digits_then_gpt2},
     PreStyle{"codeshell", SplitStyle::digits_then_gpt2},
+    PreStyle{"exaone", SplitStyle::digits_then_gpt2},
+    PreStyle{"minerva-7b", SplitStyle::digits_then_gpt2},
     PreStyle{"llama3", SplitStyle::llama3, true, true},
     PreStyle{"llama-v3", SplitStyle::llama3, true, true},
     PreStyle{"llama-bpe", SplitStyle::llama3, true, true},
     PreStyle{"falcon3", SplitStyle::llama3, true, true},
+    PreStyle{"falcon-h1", SplitStyle::llama3, true, true},
+    PreStyle{"pixtral", SplitStyle::llama3, true, true},
+    PreStyle{"lfm2", SplitStyle::llama3, true, true},
+    PreStyle{"dbrx", SplitStyle::llama3},
+    PreStyle{"smaug-bpe", SplitStyle::llama3},
+    PreStyle{"chatglm-bpe", SplitStyle::llama3},
+    PreStyle{"glm4", SplitStyle::llama3, true},
     PreStyle{"qwen2", SplitStyle::qwen2},
     PreStyle{"deepseek-r1-qwen", SplitStyle::qwen2},
+    PreStyle{"stablelm2", SplitStyle::qwen2},
+    PreStyle{"hunyuan", SplitStyle::qwen2},
+    PreStyle{"megrez", SplitStyle::qwen2},
+    PreStyle{"qwen35", SplitStyle::qwen35},
     PreStyle{"deepseek-v3", SplitStyle::deepseek_v3},
     PreStyle{"default", SplitStyle::ggml_default},
     PreStyle{"", SplitStyle::ggml_default},
 };
+
+/// Tokens that are control tokens whatever type the file gives them: ends of turns and texts, and
+/// the marks of code to fill in. (llama.cpp's list.)
+constexpr std::string_view kAlwaysControl[] = {"<|eot_id|>",
+                                               "<|im_end|>",
+                                               "<|end|>",
+                                               "<|return|>",
+                                               "<|call|>",
+                                               "<|flush|>",
+                                               "<|calls|>",
+                                               "<end_of_turn>",
+                                               "<|endoftext|>",
+                                               "</s>",
+                                               "<|eom_id|>",
+                                               "<EOT>",
+                                               "_<EOT>",
+                                               "[EOT]",
+                                               "[EOS]",
+                                               "<|end_of_text|>",
+                                               "<end_of_utterance>",
+                                               "<eos>",
+                                               "<turn|>",
+                                               "<|tool_response>",
+                                               "<｜end▁of▁sentence｜>",
+                                               "[e~[",
+                                               "<|fim_prefix|>",
+                                               "<fim-prefix>",
+                                               "<fim_prefix>",
+                                               "<｜fim▁begin｜>",
+                                               "<PRE>",
+                                               "▁<PRE>",
+                                               "<|code_prefix|>",
+                                               "<|prefix|>",
+                                               "<|fim_suffix|>",
+                                               "<fim-suffix>",
+                                               "<fim_suffix>",
+                                               "<｜fim▁hole｜>",
+                                               "<SUF>",
+                                               "▁<SUF>",
+                                               "<|code_suffix|>",
+                                               "<|suffix|>",
+                                               "<|fim_middle|>",
+                                               "<fim-middle>",
+                                               "<fim_middle>",
+                                               "<｜fim▁end｜>",
+                                               "<MID>",
+                                               "▁<MID>",
+                                               "<|code_middle|>",
+                                               "<|middle|>",
+                                               "<|fim_pad|>",
+                                               "<fim-pad>",
+                                               "<fim_pad>",
+                                               "<PAD>",
+                                               "[PAD]",
+                                               "<|fim_repo|>",
+                                               "<|repo_name|>",
+                                               "<fim-repo>",
+                                               "<REPO>",
+                                               "<reponame>",
+                                               "<|file_sep|>"};
+
+/// Phi 3's tokens that take the white space after them, but for these.
+constexpr std::string_view kPhi3KeepSpaces[] = {"<unk>", "<s>", "<|endoftext|>"};
 
 const PreStyle& style_of(const std::string& pre) {
   const auto found = std::find_if(kPreStyles.begin(), kPreStyles.end(),
@@ -92,6 +174,9 @@ Json pre_tokenizer_of(SplitStyle style) {
       break;
     case SplitStyle::qwen2:
       parts = {split_by(regex_of(KnownPattern::qwen2)), byte_level(false)};
+      break;
+    case SplitStyle::qwen35:
+      parts = {split_by(regex_of(KnownPattern::qwen35)), byte_level(false)};
       break;
     case SplitStyle::deepseek_v3:
       parts = {split_by(regex_of(KnownPattern::three_numbers)),
@@ -135,11 +220,20 @@ void check(const GgufVocabulary& v) {
 }
 
 std::int32_t type_of(const GgufVocabulary& v, std::size_t id) {
+  if (std::ranges::find(kAlwaysControl, v.tokens[id]) != std::end(kAlwaysControl)) return kControl;
   if (!v.token_types.empty()) return v.token_types[id];
   const auto is = [&](const std::optional<std::int64_t>& named) {
     return named == std::int64_t(id);
   };
   return is(v.bos) || is(v.eos) || is(v.padding) ? kControl : is(v.unknown) ? kUnknown : 1;
+}
+
+bool strips_right(const GgufVocabulary& v, std::string_view token) {
+  std::string name = v.model_name;
+  std::ranges::transform(name, name.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? char(c + ('a' - 'A')) : c; });
+  return (name.find("phi-3") != name.npos || name.find("phi3") != name.npos) &&
+         std::ranges::find(kPhi3KeepSpaces, token) == std::end(kPhi3KeepSpaces);
 }
 
 /// Tokens that are looked for in the text itself: control tokens, and the ones the model's authors
@@ -154,7 +248,7 @@ Json added_tokens_of(const GgufVocabulary& v) {
                           {"content", v.tokens[id]},
                           {"single_word", false},
                           {"lstrip", false},
-                          {"rstrip", false},
+                          {"rstrip", strips_right(v, v.tokens[id])},
                           {"normalized", false},
                           {"special", type != kUserDefined}}));
   }
@@ -230,7 +324,6 @@ Json byte_level_json(const GgufVocabulary& v) {
   Json model = model_of(vocab_of(v), std::move(merges));
   model.set("ignore_merges", style.ignore_merges);
   Json out = document(v, style.add_bos, std::move(model));
-  if (style.style == SplitStyle::qwen2) out.set("normalizer", object({{"type", "NFC"}}));
   out.set("pre_tokenizer", pre_tokenizer_of(style.style));
   out.set("decoder", byte_level(true));
   return out;
@@ -314,8 +407,13 @@ std::unique_ptr<Tokenizer> tokenizer_from_gguf(const GgufVocabulary& vocabulary,
                                                std::string_view source) {
   check(vocabulary);
   const std::string place(source);
-  if (vocabulary.model == "gpt2")
-    return make_tokenizer(read_tokenizer_json(byte_level_json(vocabulary), place));
+  if (vocabulary.model == "gpt2") {
+    TokenizerParts parts = read_tokenizer_json(byte_level_json(vocabulary), place);
+    // What tokenizer.json cannot say.
+    parts.bpe.unknown_cuts = true;
+    parts.unicode = UnicodeVersion::v15_1;
+    return make_tokenizer(std::move(parts));
+  }
   TokenizerParts parts = read_tokenizer_json(sentencepiece_json(vocabulary, {}), place);
   // Equal scores are equal ranks here, which a list of merges cannot say.
   parts.merges = merges_of(vocabulary, parts.vocabulary);

@@ -87,11 +87,12 @@ bool is_unicode_space(char32_t code) {
          code == 0x202F || code == 0x205F || code == 0x3000;
 }
 
-std::uint8_t char_classes(char32_t code) {
+std::uint8_t char_classes(char32_t code, UnicodeVersion version) {
   const unsigned space = is_unicode_space(code) ? kSpace : 0;
-  const std::string_view added = added_category(code);
+  const auto added = added_character(code);
+  if (added && added->in_16 && version == UnicodeVersion::v15_1) return 0;
   const std::string_view category =
-      added.empty() ? utf8proc_category_string(utf8proc_int32_t(code)) : added;
+      added ? added->category : utf8proc_category_string(utf8proc_int32_t(code));
   switch (category[0]) {
     case 'L':
       return kLetter | kWordChar;

@@ -70,8 +70,10 @@ enum CharClass : std::uint8_t {
   kWordChar = 64,    ///< \w (UTS #18, annex C)
 };
 
+enum class UnicodeVersion { v15_1, v16 };
+
 /// The classes of one character, computed.
-std::uint8_t char_classes(char32_t code);
+std::uint8_t char_classes(char32_t code, UnicodeVersion version = UnicodeVersion::v16);
 /// The White_Space property.
 bool is_unicode_space(char32_t code);
 
@@ -93,7 +95,8 @@ class CharTable {
 /// char_classes() of every character.
 class CharClassTable : public CharTable {
  public:
-  CharClassTable() : CharTable(char_classes) {}
+  explicit CharClassTable(UnicodeVersion version = UnicodeVersion::v16)
+      : CharTable([version](char32_t code) { return char_classes(code, version); }) {}
 };
 
 }  // namespace elenchus

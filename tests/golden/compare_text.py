@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def download(folder, package, *options):
     """The file of a PyPI package, downloaded unless it is there."""
     def find():
-        return sorted(folder.glob(package.split("==")[0].replace("-", "_") + "-*"))
+        return [f for f in sorted(folder.glob(package.split("==")[0].replace("-", "_") + "-*")) if f.is_file()]
     if not find():
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *options, "-d", folder, package], check=True)
