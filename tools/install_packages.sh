@@ -2,7 +2,7 @@
 # Installs what building and running need, on Debian 12 or newer, as root or through sudo. Quick when all is there.
 set -euo pipefail
 
-packages=(g++ cmake ninja-build pkg-config ccache python3 python3-pip unzip ca-certificates
+packages=(g++ cmake ninja-build pkg-config ccache python3 python3-pip unzip xz-utils ca-certificates
   nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libfmt-dev libpcre2-dev libutf8proc-dev libhwy-dev
   libplplot-dev plplot-driver-cairo fonts-dejavu-core fonts-vlgothic "$@")
 

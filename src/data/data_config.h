@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "base/config_node.h"
 #include "base/fields.h"
+#include "base/json.h"
 
 namespace elenchus {
 
@@ -30,9 +32,30 @@ struct EnumNames<SystemRole> {
   static constexpr std::string_view names[] = {"error", "merge_into_user"};
 };
 
+/// A file to train on: its path alone, or {path: FILE, weight: 2}.
+struct DataSource {
+  static constexpr bool kHasFields = true;
+  DataSource() = default;
+  DataSource(std::string file_path, double file_weight = 1)
+      : path(std::move(file_path)), weight(file_weight) {}
+  bool operator==(const DataSource&) const = default;
+  std::string path;
+  double weight = 1;
+
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v(Field{"path", "a file of rows"}, s.path);
+    v(Field{"weight",
+            "how often an epoch takes each of its rows to train on: 2 twice, 0.5 half of them"},
+      s.weight);
+  }
+};
+void read_value(const ConfigNode& node, std::string_view key, DataSource& source);
+Json write_value(const DataSource& source);
+
 struct DataConfig {
   static constexpr bool kHasFields = true;
-  std::vector<std::string> train_file;
+  std::vector<DataSource> train_file;
   std::vector<std::string> eval_file;
   std::string format = "auto";
   std::string text_column = "text";
@@ -43,6 +66,7 @@ struct DataConfig {
   int max_length = 1024;
   Truncation truncation = Truncation::drop;
   bool assistant_only_loss = true;
+  bool mask_history = false;
   bool packing = false;
   std::optional<int> pad_to_multiple_of;
   Sampling sampling = Sampling::random;
@@ -54,7 +78,10 @@ struct DataConfig {
 
   template <class Self, class V>
   static void fields(Self& s, V& v) {
-    v(Field{"train_file", "a file of rows, or a list of files"}, s.train_file);
+    v(Field{"train_file",
+            "a file of rows, or a list of files; {path: FILE, weight: 2} takes its rows twice an "
+            "epoch, weight: 0.5 half of them"},
+      s.train_file);
     v(Field{"eval_file", "rows to evaluate on; else a split of train_file"}, s.eval_file);
     v(Field{"format", "auto, messages, prompt_completion, alpaca, sharegpt or text"}, s.format);
     v(Field{"text_column", "classification: the column of the text", {"dataset_text_field"}},
@@ -75,6 +102,9 @@ struct DataConfig {
     v(Field{"assistant_only_loss",
             "train on the assistant's turns only; false trains on every token"},
       s.assistant_only_loss);
+    v(Field{"mask_history",
+            "with assistant_only_loss: train on the last assistant turn only, not on earlier ones"},
+      s.mask_history);
     v(Field{"packing", "fill sequences of max_length with several rows, no attention between them"},
       s.packing);
     v(Field{"pad_to_multiple_of", "accepted: rows lie end to end and no padding is computed"},

@@ -17,42 +17,57 @@ namespace {
 /// Fills a Dataset step by step.
 class Loader {
  public:
-  Loader(const DataConfig& config, const RowRenderer& renderer)
+  Loader(const DataConfig& config, const RowRenderer& renderer, Faults faults)
       : config_(config),
         renderer_(renderer),
+        faults_(faults),
         columns_{config.text_column, config.text_template},
         format_(find_data_format(config.format)) {}
 
-  std::vector<Conversation> read_files(std::span<const std::string> paths);
+  std::vector<Conversation> read_files(std::span<const DataSource> sources);
   /// Rows by conversation, at most `limit` of them; those kept are moved into `kept` if given.
   std::vector<TokenizedRow> render_rows(std::vector<Conversation>& conversations,
                                         std::optional<std::int64_t> limit, RowCounts& counts,
                                         std::vector<Conversation>* kept);
+  /// Takes every training row as often as its file's weight says.
+  void mix(std::uint64_t seed);
+  /// Runs a check; its InputError is thrown or told, as `faults` says.
+  template <class Check>
+  void check(const Check& run) {
+    try {
+      run();
+    } catch (const InputError& error) {
+      if (faults_ == Faults::refuse) throw;
+      data_.faults.emplace_back(error.what());
+    }
+  }
   void check_bad() const { check_bad_rows(data_.bad, rows_read_, config_); }
   Dataset& data() { return data_; }
 
  private:
-  void read_file(const std::string& path, std::vector<Conversation>& out);
-  bool fit(TokenizedRow& row, const Conversation& conversation, RowCounts& counts) const;
+  void read_file(const DataSource& source, std::vector<Conversation>& out);
+  bool fit(TokenizedRow& row, const Conversation& conversation, RowCounts& counts);
 
   const DataConfig& config_;
   const RowRenderer& renderer_;
+  const Faults faults_;
   RowColumns columns_;
   const DataFormat* format_;
   std::int64_t rows_read_ = 0;
   Dataset data_;
 };
 
-std::vector<Conversation> Loader::read_files(std::span<const std::string> paths) {
+std::vector<Conversation> Loader::read_files(std::span<const DataSource> sources) {
   std::vector<Conversation> out;
-  for (const std::string& path : paths) read_file(path, out);
+  for (const DataSource& source : sources) read_file(source, out);
   return out;
 }
 
-void Loader::read_file(const std::string& path, std::vector<Conversation>& out) {
+void Loader::read_file(const DataSource& source, std::vector<Conversation>& out) {
+  const std::string& path = source.path;
   RowReader reader(path);
   const int file = int(data_.files.size());
-  data_.files.push_back({.path = path, .sha256 = {}, .format = {}, .rows = 0});
+  data_.files.push_back({.path = path, .sha256 = {}, .format = {}, .weight = source.weight});
   const DataFormat* format = format_;
   for (;;) {
     const std::int64_t before = reader.place().number;
@@ -81,15 +96,17 @@ void Loader::read_file(const std::string& path, std::vector<Conversation>& out) 
     throw InputError(cat(printable(path, 512), ": holds no rows, expected at least one"));
 }
 
-bool Loader::fit(TokenizedRow& row, const Conversation& conversation, RowCounts& counts) const {
+bool Loader::fit(TokenizedRow& row, const Conversation& conversation, RowCounts& counts) {
   const auto length = std::int64_t(row.ids.size());
   counts.longest = std::max(counts.longest, length);
   if (length > config_.max_length) {
     if (config_.truncation == Truncation::error)
-      throw InputError(cat(place_text(data_.files, conversation.place), ": has ", length,
-                           " tokens, data.max_length is ", config_.max_length,
-                           "; raise it, or set data.truncation to drop or truncate"));
-    if (config_.truncation == Truncation::drop) {
+      check([&] {
+        throw InputError(cat(place_text(data_.files, conversation.place), ": has ", length,
+                             " tokens, data.max_length is ", config_.max_length,
+                             "; raise it, or set data.truncation to drop or truncate"));
+      });
+    if (config_.truncation != Truncation::truncate) {
       ++counts.too_long;
       return false;
     }
@@ -116,6 +133,7 @@ std::vector<TokenizedRow> Loader::render_rows(std::vector<Conversation>& convers
     if (limit && counts.kept >= *limit) break;
     try {
       TokenizedRow row = renderer_.render(conversation);
+      if (!kept) data_.train_lengths.push_back(std::int64_t(row.ids.size()));
       if (!fit(row, conversation, counts)) continue;
       ++counts.kept;
       counts.tokens += std::int64_t(row.ids.size());
@@ -127,6 +145,35 @@ std::vector<TokenizedRow> Loader::render_rows(std::vector<Conversation>& convers
     }
   }
   return out;
+}
+
+void Loader::mix(std::uint64_t seed) {
+  if (std::ranges::all_of(data_.files, [](const DataFile& file) { return file.weight == 1; }))
+    return;
+  std::vector<std::vector<std::int64_t>> rows_of(data_.files.size());
+  for (std::size_t i = 0; i < data_.train.size(); ++i)
+    rows_of[std::size_t(data_.train[i].file)].push_back(std::int64_t(i));
+  // How often each row is taken; a part of a file is the same in every epoch.
+  std::vector<std::int64_t> times(data_.train.size());
+  for (std::size_t file = 0; file < rows_of.size(); ++file) {
+    const auto& rows = rows_of[file];
+    const double weight = data_.files[file].weight;
+    const auto whole = std::int64_t(weight);
+    const auto part = std::int64_t(std::llround((weight - double(whole)) * double(rows.size())));
+    for (const std::int64_t row : rows) times[std::size_t(row)] = whole;
+    const auto order = random_permutation(
+        std::int64_t(rows.size()),
+        {.seed = seed, .use = RandomUse::split, .site = std::uint32_t(file) + 1});
+    for (std::int64_t i = 0; i < part; ++i)
+      ++times[std::size_t(rows[std::size_t(order[std::size_t(i)])])];
+    data_.files[file].an_epoch = whole * std::int64_t(rows.size()) + part;
+  }
+  std::vector<TokenizedRow> mixed;
+  const std::int64_t most = times.empty() ? 0 : std::ranges::max(times);
+  for (std::int64_t turn = 0; turn < most; ++turn)
+    for (std::size_t i = 0; i < times.size(); ++i)
+      if (times[i] > turn) mixed.push_back(data_.train[i]);
+  data_.train = std::move(mixed);
 }
 
 /// Takes the evaluation part out of `all`; both parts as load_dataset() describes them.
@@ -213,26 +260,29 @@ void check_config(const DataConfig& config) {
 
 }  // namespace
 
-Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std::uint64_t seed) {
+Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std::uint64_t seed,
+                     Faults faults) {
   check_config(config);
-  Loader loader(config, renderer);
-  std::vector<Conversation> train = loader.read_files(config.train_file);
-  std::vector<Conversation> eval = loader.read_files(config.eval_file);
-  loader.check_bad();
-  if (config.eval_file.empty()) {
-    const auto data_seed = config.data_seed ? std::uint64_t(*config.data_seed) : seed;
-    eval = split_off(train, config.train_fraction, data_seed);
-  }
+  Loader loader(config, renderer, faults);
   Dataset& data = loader.data();
+  const std::uint64_t data_seed = config.data_seed ? std::uint64_t(*config.data_seed) : seed;
+  std::vector<Conversation> train = loader.read_files(config.train_file);
+  const std::vector<DataSource> eval_files(config.eval_file.begin(), config.eval_file.end());
+  std::vector<Conversation> eval = loader.read_files(eval_files);
+  if (faults == Faults::refuse) loader.check_bad();  // before the work of rendering
+  if (config.eval_file.empty()) eval = split_off(train, config.train_fraction, data_seed);
   data.train = loader.render_rows(train, std::nullopt, data.train_counts, nullptr);
   std::optional<std::int64_t> limit;
   if (config.max_eval_samples) limit = *config.max_eval_samples;
   data.eval = loader.render_rows(eval, limit, data.eval_counts, &data.eval_conversations);
-  loader.check_bad();
-  check_left_out(data, config);
-  if (data.train.empty())
-    throw InputError(cat(printable(config.train_file.front(), 512),
-                         ": no row is left to train on\n", describe(data, config)));
+  loader.check([&] { loader.check_bad(); });
+  loader.check([&] { check_left_out(data, config); });
+  loader.check([&] {
+    if (data.train.empty())
+      throw InputError(cat(printable(config.train_file.front().path, 512),
+                           ": no row is left to train on\n", describe(data, config)));
+  });
+  loader.mix(data_seed);
   return std::move(data);
 }
 
@@ -240,6 +290,10 @@ std::string describe(const Dataset& dataset, const DataConfig& config) {
   std::string out = part_text("train", dataset.train_counts, config);
   const RowCounts& eval = dataset.eval_counts;
   if (eval.kept + eval.too_long + eval.nothing_to_train > 0) out += part_text("eval", eval, config);
+  for (const DataFile& file : dataset.files)
+    if (file.weight != 1)
+      out += cat("mixed: an epoch takes ", file.an_epoch, " rows of ", printable(file.path, 512),
+                 " (weight ", file.weight, ")\n");
   if (dataset.bad.rows > 0)
     out += cat("skipped ", dataset.bad.rows, " bad rows (", counts_text(dataset.bad),
                "); the first: ", dataset.bad.first.front(), "\n");

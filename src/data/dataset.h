@@ -36,6 +36,8 @@ struct DataFile {
   std::string sha256;
   std::string format;  ///< the format of its rows
   std::int64_t rows = 0;
+  double weight = 1;          ///< data.train_file
+  std::int64_t an_epoch = 0;  ///< rows that an epoch takes of it, where some file has a weight
 };
 
 struct Dataset {
@@ -44,16 +46,23 @@ struct Dataset {
   /// The conversation of each row of `eval`: RowRenderer::reply_task() says what to reply to.
   std::vector<Conversation> eval_conversations;
   RowCounts train_counts, eval_counts;
+  std::vector<std::int64_t> train_lengths;  ///< tokens of each training row, those left out, too
   BadRowCounts bad;
   std::vector<DataFile> files;  ///< train files, then eval files
+  /// With Faults::tell: what load_dataset would have thrown.
+  std::vector<std::string> faults;
 };
 
-/// Reads and renders everything that `config` names. `seed` decides the split unless data_seed is
-/// given. UserError: no train_file, an unknown format. InputError: a file that cannot be read, bad
+/// What load_dataset does about rows that cannot be used as they are.
+enum class Faults { refuse, tell };
+
+/// Reads and renders everything that `config` names. `seed` decides the split, and which rows a
+/// weight below 1 takes, unless data_seed is given. UserError: no train_file, an unknown format. InputError: a file that cannot be read, bad
 /// rows (all of them are counted, the first named), rows longer than max_length with truncation:
 /// error, more than half of a part's rows dropped as longer, more than 5 % of them without a token
 /// to train on, or no row to train on. (Parts that are split from the same files count as one.)
-Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std::uint64_t seed);
+Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std::uint64_t seed,
+                     Faults faults = Faults::refuse);
 
 /// One paragraph for the log: rows kept, dropped, cut and skipped, and why.
 std::string describe(const Dataset& dataset, const DataConfig& config);

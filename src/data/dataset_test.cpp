@@ -184,6 +184,39 @@ TEST_F(DatasetTest, RefusesFilesWithoutRowsAndBadSettings) {
   EXPECT_THROW(load(), UserError);
 }
 
+TEST_F(DatasetTest, TakesRowsAsOftenAsTheirFilesWeigh) {
+  std::string rows;
+  for (int i = 0; i < 10; ++i) rows += row_of(std::string(std::size_t(i + 1), 'x'));
+  config_.train_file = {{write("a.jsonl", row_of("a") + row_of("b")), 2.5},
+                        {write("b.jsonl", rows), 0.3}};
+  const Dataset data = load();
+  std::vector<int> of_file(2);
+  for (const TokenizedRow& row : data.train) ++of_file[std::size_t(row.file)];
+  EXPECT_EQ(of_file, (std::vector<int>{5, 3}));
+  EXPECT_EQ(data.files[0].an_epoch, 5);
+  EXPECT_EQ(data.train[0].number, 0);
+  EXPECT_EQ(data.train[1].number, 1);
+  EXPECT_NE(describe(data, config_).find("an epoch takes 3 rows of"), std::string::npos);
+  const Dataset again = load();
+  for (std::size_t i = 0; i < data.train.size(); ++i)
+    EXPECT_EQ(again.train[i].ids, data.train[i].ids);
+}
+
+TEST_F(DatasetTest, InspectTellsWhyTrainingWouldStop) {
+  config_.train_file = {write("a.jsonl", row_of("x") + "{}\n" + row_of("123456789"))};
+  config_.max_length = 10;
+  config_.truncation = Truncation::truncate;
+  EXPECT_NE(failure().find("row 2 (line 2)"), std::string::npos);
+  const Dataset data = load_dataset(config_, renderer_, 42, Faults::tell);
+  ASSERT_EQ(data.faults.size(), 1u);
+  EXPECT_EQ(data.train_lengths.size(), 2u);
+  const std::string text = inspect_text(data, config_, renderer_.rules(), {.rows = 9});
+  for (const char* expected :
+       {"training would stop: ", "row 2 (line 2)", "1 of 2 rows: an answer without an end",
+        "the first is row 3 of", "longer than max_length", "cut 1 rows to max_length 10"})
+    EXPECT_NE(text.find(expected), std::string::npos) << expected << " in\n" << text;
+}
+
 TEST_F(DatasetTest, InspectShowsWhatIsTrainedOn) {
   config_.train_file = {write("a.jsonl", row_of("x\\u001by") + row_of("zz"))};
   const Dataset data = load();

@@ -1,6 +1,7 @@
 #include "data/inspect.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/file.h"
 
@@ -8,7 +9,7 @@ namespace elenchus {
 namespace {
 
 constexpr std::string_view kGreen = "\x1b[32m", kBold = "\x1b[1m", kYellow = "\x1b[33m",
-                           kPlain = "\x1b[0m";
+                           kRed = "\x1b[31m", kPlain = "\x1b[0m";
 
 class Writer {
  public:
@@ -16,7 +17,8 @@ class Writer {
   std::string take() { return std::move(out_); }
   void text(const std::string& text) { out_ += text; }
   void files(const Dataset& dataset);
-  void histogram(const std::vector<TokenizedRow>& rows, std::int64_t max_length);
+  void histogram(const std::vector<std::int64_t>& lengths, const DataConfig& config);
+  void warnings(const Dataset& dataset);
   void row(const TokenizedRow& row, const Dataset& dataset);
 
  private:
@@ -50,28 +52,32 @@ void Writer::painted(std::string_view colour, std::string_view text) {
 
 void Writer::files(const Dataset& dataset) {
   for (const DataFile& file : dataset.files)
-    out_ += cat(printable(file.path, 512), ": ", file.rows, " rows, format ", file.format, "\n");
+    out_ += cat(printable(file.path, 512), ": ", file.rows, " rows, format ",
+                file.format.empty() ? "unknown" : file.format, "\n");
 }
 
-void Writer::histogram(const std::vector<TokenizedRow>& rows, std::int64_t max_length) {
+/// Ten bars, each of so many lengths; what is longer than max_length is said beside them.
+void Writer::histogram(const std::vector<std::int64_t>& lengths, const DataConfig& config) {
   constexpr std::int64_t kBars = 10, kWidth = 40;
-  std::int64_t longest = 1;
-  for (const TokenizedRow& row : rows) longest = std::max(longest, std::int64_t(row.ids.size()));
+  if (lengths.empty()) return;
+  const std::int64_t longest = std::max<std::int64_t>(1, std::ranges::max(lengths));
   const std::int64_t step = (longest + kBars - 1) / kBars;
   std::vector<std::int64_t> counts(std::size_t(kBars), 0);
-  for (const TokenizedRow& row : rows)
-    ++counts[std::size_t(std::max<std::int64_t>(std::int64_t(row.ids.size()) - 1, 0) / step)];
-  const std::int64_t most = std::max<std::int64_t>(1, *std::ranges::max_element(counts));
-  out_ += cat("tokens of the rows trained on (max_length ", max_length, ")\n");
+  for (const std::int64_t length : lengths)
+    ++counts[std::size_t(std::max<std::int64_t>(length - 1, 0) / step)];
+  const std::int64_t most = std::max<std::int64_t>(1, std::ranges::max(counts));
+  out_ += cat("lengths of the training rows in tokens, before any was left out (max_length ",
+              config.max_length, ")\n");
   for (std::int64_t bar = 0; bar * step < longest; ++bar) {
     const std::int64_t count = counts[std::size_t(bar)];
     const std::string range =
         step == 1 ? std::to_string(bar + 1) : cat(bar * step + 1, "-", (bar + 1) * step);
-    out_ += cat(
-        "  ",
-        std::string(std::size_t(std::max<std::int64_t>(0, 13 - std::int64_t(range.size()))), ' '),
-        range, " ", std::string(std::size_t((count * kWidth + most - 1) / most), '#'),
-        count > 0 ? " " : "", count, "\n");
+    const auto pad = std::size_t(std::max<std::int64_t>(0, 13 - std::int64_t(range.size())));
+    out_ += cat("  ", std::string(pad, ' '), range, " ",
+                std::string(std::size_t((count * kWidth + most - 1) / most), '#'),
+                count > 0 ? " " : "", count);
+    if (count > 0 && bar * step >= config.max_length) painted(kYellow, " longer than max_length");
+    out_ += '\n';
   }
 }
 
@@ -111,21 +117,42 @@ void Writer::tokens(const TokenizedRow& row) {
 
 std::vector<std::string> Writer::oddities(const TokenizedRow& row) const {
   std::vector<std::string> out;
-  const auto ends = [&](TokenId id) {
-    return id == rules_.eos || rules_.tokenizer.is_special(id) ||
-           std::ranges::find(rules_.end_of_turn, id) != rules_.end_of_turn.end();
-  };
   if (row.trained_count() == 0) out.push_back("no token is trained on");
-  if (rules_.bos && std::ranges::count(row.ids, *rules_.bos) > 1)
-    out.push_back("more than one BOS token");
+  const auto is_bos = [&](TokenId id) { return id == rules_.bos; };
+  if (std::ranges::adjacent_find(
+          row.ids, [&](TokenId a, TokenId b) { return is_bos(a) && is_bos(b); }) != row.ids.end())
+    out.push_back("two BOS tokens in a row");
   bool in_turn = false, ended = true;
   for (std::size_t i = 0; i <= row.ids.size(); ++i) {
     const bool trained = i < row.ids.size() && row.trained[i];
-    if (in_turn && !trained && !ended) out.push_back("an answer without an end-of-turn token");
-    if (trained) ended = ends(row.ids[i]) || (in_turn && ended);
+    if (in_turn && !trained && !ended) {
+      out.push_back("an answer without an end (EOS or end-of-turn token)");
+      break;
+    }
+    if (trained) ended = ends_turn(rules_, row.ids[i]) || (in_turn && ended);
     in_turn = trained;
   }
   return out;
+}
+
+/// What is odd about any training row, how often, and where first.
+void Writer::warnings(const Dataset& dataset) {
+  std::map<std::string, std::pair<std::int64_t, const TokenizedRow*>> found;
+  for (const TokenizedRow& row : dataset.train)
+    for (std::string& oddity : oddities(row)) {
+      auto& [count, first] = found[std::move(oddity)];
+      if (count++ == 0) first = &row;
+    }
+  for (const auto& [oddity, where] : found) {
+    painted(kYellow, cat("warning: ", where.first, " of ", dataset.train.size(), " rows: ", oddity,
+                         "; the first is row ", where.second->number + 1, " of ",
+                         printable(dataset.files[std::size_t(where.second->file)].path, 512)));
+    out_ += '\n';
+  }
+  for (const std::string& fault : dataset.faults) {
+    painted(kRed, "training would stop: " + fault);
+    out_ += '\n';
+  }
 }
 
 void Writer::row(const TokenizedRow& row, const Dataset& dataset) {
@@ -147,7 +174,8 @@ std::string inspect_text(const Dataset& dataset, const DataConfig& config, const
   Writer writer(rules, style);
   writer.files(dataset);
   writer.text(describe(dataset, config));
-  writer.histogram(dataset.train, config.max_length);
+  writer.histogram(dataset.train_lengths, config);
+  writer.warnings(dataset);
   writer.text(style.colour ? cat("tokens trained on are ", kGreen, "green", kPlain, "\n")
                            : "tokens trained on are between [[ and ]], their ids have a *\n");
   const auto count = std::min(style.rows, std::int64_t(dataset.train.size()));

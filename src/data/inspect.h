@@ -12,9 +12,9 @@ struct InspectStyle {
   bool colour = false;  ///< trained tokens in ANSI colours; else between [[ and ]]
 };
 
-/// Files, counts and a histogram of lengths, then the first rows: text with its trained tokens
-/// marked, ids, and what is odd about them (two BOS, an answer without an end, nothing trained).
-/// Control characters of the data are shown escaped.
+/// Files, counts, a histogram of lengths, what is odd about any row (two BOS in a row, an answer
+/// without an end, nothing trained) and why training would stop; then the first rows: text with its
+/// trained tokens marked, and ids. Control characters of the data are shown escaped.
 std::string inspect_text(const Dataset& dataset, const DataConfig& config, const RenderRules& rules,
                          const InspectStyle& style);
 

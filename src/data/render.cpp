@@ -70,6 +70,14 @@ std::vector<TextRange> content_ranges(const Conversation& conversation) {
   return out;
 }
 
+/// The number of the assistant's last turn; there is one.
+std::size_t last_answer(std::span<const Message> messages) {
+  const auto last =
+      std::ranges::find(messages.rbegin(), messages.rend(), "assistant", &Message::role);
+  expect(last != messages.rend(), "a conversation has an answer");
+  return std::size_t(last.base() - messages.begin()) - 1;
+}
+
 /// The system message at the head of the user's first, with an empty line between.
 std::vector<Message> with_merged_system(std::span<const Message> messages) {
   std::vector<Message> out(messages.begin() + 1, messages.end());
@@ -79,10 +87,9 @@ std::vector<Message> with_merged_system(std::span<const Message> messages) {
 
 }  // namespace
 
-bool RowRenderer::ends_turn(TokenId id) const {
-  return id == rules_.eos ||
-         std::ranges::find(rules_.end_of_turn, id) != rules_.end_of_turn.end() ||
-         rules_.tokenizer.is_special(id);
+bool ends_turn(const RenderRules& rules, TokenId id) {
+  return id == rules.eos || std::ranges::find(rules.end_of_turn, id) != rules.end_of_turn.end() ||
+         rules.tokenizer.is_special(id);
 }
 
 TokenizedRow RowRenderer::render(const Conversation& conversation) const {
@@ -203,7 +210,7 @@ std::size_t RowRenderer::end_by_tokens(std::size_t turn, std::size_t begin,
     const Encoding gap = rules_.tokenizer.encode(text.substr(gap_begin, gap_end - gap_begin));
     const std::vector<std::size_t> ends = token_ends(gap, gap_end - gap_begin);
     for (std::size_t token = 0; token < gap.ids.size(); ++token) {
-      if (!ends_turn(gap.ids[token])) continue;
+      if (!ends_turn(rules_, gap.ids[token])) continue;
       const std::size_t end = gap_begin + ends[token];
       return end < gap_end && text[end] == '\n' ? end + 1 : end;
     }
@@ -223,8 +230,9 @@ RenderedRow RowRenderer::render_text(const Conversation& conversation) const {
     return out;
   }
   const std::size_t merged = conversation.messages.size() - messages.size();
-  const std::size_t first_trained =
+  std::size_t first_trained =
       conversation.first_trained - std::min(conversation.first_trained, merged);
+  if (rules_.mask_history) first_trained = std::max(first_trained, last_answer(messages));
   // Some templates write the generation prompt whether it is asked for or not.
   const bool always_prompts = apply(messages, true).text == chat.text;
   for (std::size_t turn = first_trained; turn < messages.size(); ++turn) {
@@ -240,8 +248,9 @@ Encoding RowRenderer::encode_chat(const RenderedChat& chat) const {
   Encoding encoding = rules_.tokenizer.encode(chat.text, {.plain = chat.from_input});
   if (!rules_.bos) return encoding;
   const auto& ids = encoding.ids;
-  if (ids.size() > 1 && ids[0] == *rules_.bos && ids[1] == *rules_.bos)
-    throw RowError("double_bos", "the chat template begins the text with two BOS tokens");
+  const auto two_bos = [&](TokenId a, TokenId b) { return a == *rules_.bos && b == a; };
+  if (std::ranges::adjacent_find(ids, two_bos) != ids.end())
+    throw RowError("double_bos", "the chat template writes two BOS tokens one after the other");
   if (rules_.add_bos && (ids.empty() || ids.front() != *rules_.bos)) {
     encoding.ids.insert(encoding.ids.begin(), *rules_.bos);
     encoding.offsets.insert(encoding.offsets.begin(), 0);
@@ -252,7 +261,7 @@ Encoding RowRenderer::encode_chat(const RenderedChat& chat) const {
 void RowRenderer::check_turn_end(const TokenizedRow& row, const Encoding& encoding,
                                  TextRange turn) const {
   for (std::size_t i = row.ids.size(); i-- > 0 && encoding.offsets[i] >= turn.begin;)
-    if (encoding.offsets[i] < turn.end && ends_turn(row.ids[i])) return;
+    if (encoding.offsets[i] < turn.end && ends_turn(rules_, row.ids[i])) return;
   throw RowError("no_end_of_turn",
                  "the chat template writes no end-of-turn token after an answer, so a model could "
                  "not learn to stop; use a template that does (data.chat_template_path)");
@@ -295,11 +304,9 @@ ReplyTask RowRenderer::reply_task(const Conversation& conversation) const {
     return task;
   }
   const auto& messages = conversation.messages;
-  const auto last =
-      std::ranges::find(messages.rbegin(), messages.rend(), "assistant", &Message::role);
-  expect(last != messages.rend(), "a conversation has an answer");
-  task.reference = last->content;
-  task.messages.assign(messages.begin(), last.base() - 1);
+  const std::size_t last = last_answer(messages);
+  task.reference = messages[last].content;
+  task.messages.assign(messages.begin(), messages.begin() + std::ptrdiff_t(last));
   task.prompt = prompt(task.messages);
   return task;
 }

@@ -26,6 +26,7 @@ struct RenderRules {
   /// Ids that end a turn, besides eos: <end_of_turn>, <|im_end|>. Special tokens always do.
   std::vector<TokenId> end_of_turn;
   bool assistant_only_loss = true;
+  bool mask_history = false;  ///< of the assistant's turns, only the last is trained on
   SystemRole system_role = SystemRole::error;
   std::int64_t now_seconds = 0;  ///< what the template's clock shows
 };
@@ -49,6 +50,9 @@ struct RenderedRow {
   std::vector<TextRange> from_input;  ///< sorted, disjoint: special tokens stay text there
   std::vector<TextRange> trained;     ///< sorted, disjoint
 };
+
+/// Whether a token ends an answer: eos, an end of a turn, any special token.
+bool ends_turn(const RenderRules& rules, TokenId id);
 
 class RowRenderer {
  public:
@@ -81,7 +85,6 @@ class RowRenderer {
   Encoding encode_chat(const RenderedChat& chat) const;
   Encoding encode_plain(const std::string& text, std::span<const TextRange> plain) const;
   void check_turn_end(const TokenizedRow& row, const Encoding& encoding, TextRange turn) const;
-  bool ends_turn(TokenId id) const;
 
   RenderRules rules_;
 };

@@ -95,6 +95,14 @@ TEST_F(Render, LeavesOutTurnsThatAreContext) {
             "<start>model\n[é<end>\n]<start>user\nbye<end>\n");
 }
 
+TEST_F(Render, TrainsOnTheLastAnswerOnlyWhenTold) {
+  RenderRules rules = renderer(kGemma).rules();
+  rules.mask_history = true;
+  EXPECT_EQ(marked(RowRenderer(rules).render(chat(kTwoTurns))),
+            "<bos><start>user\nhi<end>\n<start>model\nyo<end>\n<start>user\nso<end>\n"
+            "<start>model\n[é<end>\n]<start>user\nbye<end>\n");
+}
+
 TEST_F(Render, FindsTheEndOfTurnsThatChangeWhenMoreFollow) {
   EXPECT_EQ(marked(renderer(kThinking).render(
                 chat({{"user", "a"}, {"assistant", "b"}, {"user", "c"}, {"assistant", "d"}}))),

@@ -15,11 +15,11 @@ int inspect(const InspectOptions& options) {
   const TextFiles text =
       load_text(open_model_files(recipe.model.model_name_or_path), recipe.data.chat_template_path);
   const RowRenderer renderer(render_rules(text, recipe.data, kTemplateClock));
-  const Dataset dataset =
-      load_dataset(recipe.data, renderer, static_cast<std::uint64_t>(recipe.training.seed));
+  const Dataset dataset = load_dataset(
+      recipe.data, renderer, static_cast<std::uint64_t>(recipe.training.seed), Faults::tell);
   const InspectStyle style{.rows = options.rows, .colour = is_terminal(StandardStream::output)};
   write_output(inspect_text(dataset, recipe.data, renderer.rules(), style));
-  return 0;
+  return dataset.faults.empty() ? 0 : static_cast<int>(ExitCode::bad_input);
 }
 
 }  // namespace elenchus

@@ -26,7 +26,7 @@ void make_paths_absolute(Recipe& recipe) {
   const std::filesystem::path folder = std::filesystem::absolute(recipe.file).parent_path();
   make_absolute(recipe.model.model_name_or_path, folder);
   make_absolute(recipe.lora.init_from, folder);
-  for (std::string& file : recipe.data.train_file) make_absolute(file, folder);
+  for (DataSource& file : recipe.data.train_file) make_absolute(file.path, folder);
   for (std::string& file : recipe.data.eval_file) make_absolute(file, folder);
   make_absolute(recipe.data.chat_template_path, folder);
   make_absolute(recipe.training.output_dir, folder);

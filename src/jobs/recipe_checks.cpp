@@ -118,12 +118,15 @@ void Checker::lora() const {
 void Checker::data() const {
   const DataConfig& data = recipe_.data;
   const bool has_files =
-      !data.train_file.empty() && std::ranges::none_of(data.train_file, &std::string::empty);
+      !data.train_file.empty() &&
+      std::ranges::none_of(data.train_file, &std::string::empty, &DataSource::path);
   require(has_files, "data.train_file", "a file of rows, or a list of files");
   require(std::ranges::none_of(data.eval_file, &std::string::empty), "data.eval_file",
           "a file of rows, a list of files, or null");
   require(data.train_fraction > 0 && data.train_fraction <= 1, "data.train_fraction",
           "a number above 0 and at most 1");
+  require(!data.mask_history || data.assistant_only_loss, "data.mask_history",
+          "false where data.assistant_only_loss is false, which trains on every token");
   require_between(data.max_eval_samples.value_or(1), 1, 1e9, "data.max_eval_samples");
   require_between(data.max_length, 2, 1 << 20, "data.max_length");
   require_between(data.pad_to_multiple_of.value_or(1), 1, 65536, "data.pad_to_multiple_of");

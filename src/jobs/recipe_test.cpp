@@ -141,7 +141,7 @@ TEST(Recipe, EveryModelLoraAndDataKeyIsRead) {
             (std::vector<std::string>{"q_proj", "k_proj", "v_proj", "o_proj"}));
   EXPECT_EQ(recipe.lora.lora_dropout, 0.1);
   EXPECT_EQ(recipe.lora.init_from, std::nullopt);
-  EXPECT_EQ(recipe.data.train_file, std::vector<std::string>{"/recipes/dialogues.json"});
+  EXPECT_EQ(recipe.data.train_file, std::vector<DataSource>{{"/recipes/dialogues.json"}});
   EXPECT_TRUE(recipe.data.eval_file.empty());
   EXPECT_EQ(recipe.data.train_fraction, 0.8);
   EXPECT_EQ(recipe.data.max_eval_samples, 50);
@@ -202,7 +202,21 @@ TEST(Recipe, JsonIsReadToo) {
       "{\n\t\"model\": {\"model_name_or_path\": \"m\"},\n"
       "\t\"data\": {\"train_file\": [\"a.json\", \"b.json\"]}}");
   EXPECT_EQ(recipe.data.train_file,
-            (std::vector<std::string>{"/recipes/a.json", "/recipes/b.json"}));
+            (std::vector<DataSource>{{"/recipes/a.json"}, {"/recipes/b.json"}}));
+}
+
+TEST(Recipe, FilesHaveWeights) {
+  const Recipe recipe =
+      parse("model: m\ntrain_file: [a.json, {path: b.json, weight: 0.5}]\neval_file: c.json");
+  EXPECT_EQ(recipe.data.train_file,
+            (std::vector<DataSource>{{"/recipes/a.json"}, {"/recipes/b.json", 0.5}}));
+  EXPECT_NE(recipe_to_yaml(recipe).find("weight: 0.5"), std::string::npos);
+  EXPECT_EQ(parse(recipe_to_yaml(recipe)).data.train_file, recipe.data.train_file);
+  for (const char* weight : {"0", "-1", "1001", "many"})
+    EXPECT_NE(
+        message_of(std::string("model: m\ntrain_file: [{path: b.json, weight: ") + weight + "}]")
+            .find("weight"),
+        std::string::npos);
 }
 
 TEST(Recipe, NumbersAreReadAsWritten) {

@@ -254,6 +254,7 @@ RenderRules render_rules(const TextFiles& text, const DataConfig& data, std::int
           .bos = text.leading_bos,
           .end_of_turn = text.stop_ids,
           .assistant_only_loss = data.assistant_only_loss,
+          .mask_history = data.mask_history,
           .system_role = data.system_role,
           .now_seconds = now_seconds};
 }

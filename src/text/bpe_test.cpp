@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/rng.h"
+#include "text/byte_alphabet.h"
 #include "text/unicode.h"
 
 namespace elenchus {
@@ -108,6 +109,60 @@ TEST(Bpe, TakesTheLeftmostOfEqualRanks) {
 
 TEST(Bpe, CutsTextOnlyWhereNothingJoins) {
   for (std::uint32_t seed = 40; seed < 48; ++seed) expect_as_defined(seed, false, true);
+}
+
+TEST(Bpe, CutsByteLevelTextBetweenCharactersOnlyWhereNothingJoins) {
+  // Bytes of two scripts; merges of random pairs, tokens that begin or end inside a character too.
+  const ByteAlphabet alphabet;
+  const std::vector<std::string> characters = {"あ", "い", "漢", "é", "a", "🙂"};
+  for (std::uint32_t seed = 0; seed < 12; ++seed) {
+    const RandomKey random{.seed = 11, .use = RandomUse::test, .step = seed, .site = 0};
+    std::uint64_t draw = 0;
+    Vocabulary vocabulary;
+    for (int byte = 0; byte < 256; ++byte)
+      vocabulary.add(alphabet.spelling(std::uint8_t(byte)), byte, "test");
+    std::string sample;
+    for (int i = 0; i < 80; ++i)
+      sample += characters[random.below(draw++, std::uint32_t(characters.size()))];
+    std::vector<BpeMerge> merges;
+    for (std::uint32_t rank = 0; rank < 60; ++rank) {
+      const auto at = random.below(draw++, std::uint32_t(sample.size() - 8));
+      const auto length = 2 + random.below(draw++, 6), cut = 1 + random.below(draw++, length - 1);
+      const std::string left = alphabet.spell(sample.substr(at, cut)),
+                        right = alphabet.spell(sample.substr(at + cut, length - cut));
+      for (const std::string& text : {left, right, left + right})
+        if (vocabulary.find(text) == TokenTable::kNone)
+          vocabulary.add(text, vocabulary.size(), "test");
+      const BpeMerge merge = {vocabulary.find(left), vocabulary.find(right),
+                              vocabulary.find(left + right), rank};
+      const bool known = std::any_of(merges.begin(), merges.end(), [&](const BpeMerge& m) {
+        return m.left == merge.left && m.right == merge.right;
+      });
+      if (!known) merges.push_back(merge);
+    }
+    const Bpe bpe(vocabulary, merges, {.byte_level = true, .unknown = {}}, {});
+    Bpe::Session session(bpe);
+    std::vector<std::string> parts;
+    for (const char byte : sample)
+      parts.emplace_back(alphabet.spelling(static_cast<std::uint8_t>(byte)));
+    EXPECT_EQ(texts_of(session.encode(sample), vocabulary),
+              merged_plainly(parts, vocabulary, merges));
+  }
+}
+
+TEST(Bpe, ByteWithoutATokenCutsWhereTold) {
+  const ByteAlphabet alphabet;
+  Vocabulary vocabulary;
+  for (const char* token : {"a", "b", "ab"}) vocabulary.add(token, vocabulary.size(), "test");
+  const std::vector<BpeMerge> merges = {{0, 1, 2, 0}};
+  for (const bool cuts : {false, true}) {
+    const Bpe bpe(vocabulary, merges, {.byte_level = true, .unknown_cuts = cuts, .unknown = {}},
+                  {});
+    Bpe::Session session(bpe);
+    EXPECT_EQ(
+        texts_of(session.encode("axbab"), vocabulary),
+        cuts ? (std::vector<std::string>{"a", "b", "ab"}) : (std::vector<std::string>{"ab", "ab"}));
+  }
 }
 
 TEST(Bpe, NeverGivesReservedTokens) {

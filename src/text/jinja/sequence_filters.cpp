@@ -255,8 +255,12 @@ Arguments without_first(const Arguments& arguments) {
       arguments.named};
 }
 
+/// What map, select and their kin give for none, undefined, 0 and all else that counts as false.
+Value nothing(Budget& budget) { return make_sequence(budget, SequenceKind::generator, {}); }
+
 Value map_filter(In in, Subject value, Args arguments) {
   Budget& budget = in.budget();
+  if (!truth(value)) return nothing(budget);
   std::vector<Value> mapped;
   if (arguments.positional.empty()) {
     const Bound bound(budget, "map", arguments, {"attribute", "default"}, 1);
@@ -280,6 +284,7 @@ Value map_filter(In in, Subject value, Args arguments) {
 template <bool keeps, bool by_attribute>
 Value select_filter(In in, Subject value, Args arguments) {
   Budget& budget = in.budget();
+  if (!truth(value)) return nothing(budget);
   Arguments rest = arguments;
   Value attribute;
   if (by_attribute) {
