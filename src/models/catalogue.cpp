@@ -9,10 +9,12 @@ namespace elenchus {
 // One line a family, each defined in the file of its name.
 Architecture gemma();
 Architecture gemma2();
+Architecture gemma3();
 Architecture llama();
 Architecture mistral();
 Architecture qwen2();
 Architecture qwen3();
+Architecture smollm3();
 
 namespace {
 
@@ -33,7 +35,8 @@ std::string classifier_name(const Architecture& architecture) {
 }
 
 std::span<const Architecture> architectures() {
-  static const std::array all = {llama(), gemma(), gemma2(), mistral(), qwen2(), qwen3()};
+  static const std::array all = {llama(),   gemma(), gemma2(), gemma3(),
+                                 mistral(), qwen2(), qwen3(),  smollm3()};
   return all;
 }
 

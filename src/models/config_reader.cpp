@@ -63,12 +63,13 @@ void ConfigReader::expect_false(std::string_view key) const {
 
 float ConfigReader::soft_cap(std::string_view key, double fallback) const {
   const Json* value = config_.find(key);
-  return value && value->is_null() ? 0 : float(positive(key, fallback));
+  if (!value ? fallback == 0 : value->is_null()) return 0;
+  return float(positive(key, fallback));
 }
 
-std::vector<LayerTraits> ConfigReader::windows(
-    std::int64_t layers, std::int64_t fallback,
-    const std::function<bool(std::int64_t)>& usual) const {
+std::vector<LayerTraits> ConfigReader::windows(std::int64_t layers, std::int64_t fallback,
+                                               const std::function<bool(std::int64_t)>& usual,
+                                               RopeUse rope) const {
   const Json* stored = config_.find("sliding_window");
   const std::int64_t window = stored && stored->is_null()
                                   ? 0
@@ -88,7 +89,7 @@ std::vector<LayerTraits> ConfigReader::windows(
         throw InputError(cat(where, "[", i, "] is \"", printable(type),
                              "\"; expected sliding_attention or full_attention"));
     }
-    if (windowed) traits[i].window = window;
+    if (windowed) traits[i] = {.window = window, .rope = rope};
   }
   return traits;
 }
@@ -100,23 +101,47 @@ std::vector<LayerTraits> ConfigReader::late_windows(std::int64_t layers) const {
 }
 
 RopeConfig ConfigReader::rope(double default_theta) const {
-  RopeConfig rope;
-  rope.theta = positive("rope_theta", default_theta);
   const Json* settings = find("rope_parameters");
   if (!settings) settings = find("rope_scaling");
+  return scaled_rope(settings, positive("rope_theta", default_theta));
+}
+
+RopeConfig ConfigReader::layer_rope(std::string_view type, std::string_view theta_key,
+                                    double default_theta) const {
+  const Json* settings = find("rope_parameters");
+  if (settings) {
+    settings->as_object(cat(source_, ": rope_parameters"));
+    settings = settings->find(type);
+    if (settings && settings->is_null()) settings = nullptr;
+  } else if (type == "full_attention") {
+    settings = find("rope_scaling");
+  }
+  return scaled_rope(settings, positive(theta_key, default_theta));
+}
+
+RopeConfig ConfigReader::scaled_rope(const Json* settings, double theta) const {
+  RopeConfig rope;
+  rope.theta = theta;
   if (!settings) return rope;
   const std::string where = cat(source_, ": rope settings");
   settings->as_object(where);
   const ConfigReader inner(*settings, where);
   rope.theta = inner.positive("rope_theta", rope.theta);
+  if (inner.positive("partial_rotary_factor", 1) != 1)
+    throw InputError(cat(where, ": partial_rotary_factor is not 1: this build turns whole heads"));
   const std::string kind = inner.text("rope_type", inner.text("type", "default"));
   if (kind == "default") return rope;
-  rope.factor = inner.positive("factor");
-  const double original =
+  const double positions =
       double(integer("max_position_embeddings", 1, std::int64_t{1} << 31, 8192));
-  rope.original_positions = inner.positive("original_max_position_embeddings", original);
+  rope.original_positions = positive("original_max_position_embeddings",
+                                     inner.positive("original_max_position_embeddings", positions));
+  rope.factor = kind == "yarn" ? inner.positive("factor", positions / rope.original_positions)
+                               : inner.positive("factor");
   if (kind == "linear") {
     rope.kind = RopeConfig::Kind::linear;
+  } else if (kind == "dynamic") {
+    rope.kind = RopeConfig::Kind::dynamic;
+    rope.original_positions = positions;
   } else if (kind == "llama3") {
     rope.kind = RopeConfig::Kind::llama3;
     rope.low_frequency_factor = inner.positive("low_freq_factor");
@@ -124,15 +149,26 @@ RopeConfig ConfigReader::rope(double default_theta) const {
     if (rope.high_frequency_factor <= rope.low_frequency_factor)
       throw InputError(cat(where, ": high_freq_factor must be above low_freq_factor"));
   } else if (kind == "yarn") {
-    rope.kind = RopeConfig::Kind::yarn;
-    rope.beta_fast = inner.positive("beta_fast", 32);
-    rope.beta_slow = inner.positive("beta_slow", 1);
-    if (inner.find("attention_factor")) rope.attention_factor = inner.positive("attention_factor");
+    inner.read_yarn(rope);
   } else {
     throw InputError(cat(where, ": rope_type \"", printable(kind),
-                         "\" is not known; known: default, linear, llama3, yarn"));
+                         "\" is not known; known: default, linear, dynamic, llama3, yarn"));
   }
   return rope;
+}
+
+void ConfigReader::read_yarn(RopeConfig& rope) const {
+  rope.kind = RopeConfig::Kind::yarn;
+  rope.beta_fast = positive("beta_fast", 32);
+  rope.beta_slow = positive("beta_slow", 1);
+  rope.truncate = boolean("truncate", true);
+  const auto scale = [&](double mscale) {
+    return rope.factor > 1 ? 0.1 * mscale * std::log(rope.factor) + 1 : 1;
+  };
+  if (find("attention_factor"))
+    rope.attention_factor = positive("attention_factor");
+  else if (find("mscale") && find("mscale_all_dim"))
+    rope.attention_factor = scale(positive("mscale")) / scale(positive("mscale_all_dim"));
 }
 
 DecoderConfig ConfigReader::sizes() const {

@@ -26,17 +26,25 @@ class ConfigReader {
   /// A soft cap; `fallback` where the key is missing, 0 (none) where it is null.
   float soft_cap(std::string_view key, double fallback) const;
   /// sliding_window on the layers that layer_types calls sliding_attention or, without that key,
-  /// `usual` says. A window that is missing is `fallback`, one that is null or 0 is none.
+  /// `usual` says. A window that is missing is `fallback`, one that is null or 0 is none. Those layers
+  /// use the tables `rope`.
   std::vector<LayerTraits> windows(std::int64_t layers, std::int64_t fallback,
-                                   const std::function<bool(std::int64_t layer)>& usual) const;
+                                   const std::function<bool(std::int64_t layer)>& usual,
+                                   RopeUse rope = RopeUse::global) const;
   /// Qwen's: none unless use_sliding_window; as usual from max_window_layers on.
   std::vector<LayerTraits> late_windows(std::int64_t layers) const;
   /// rope_parameters (v5), or rope_theta with rope_scaling. InputError: a kind that is not known.
   RopeConfig rope(double default_theta) const;
+  /// The same of the layers of one type, "full_attention" or "sliding_attention": an entry of
+  /// rope_parameters, or theta_key with, for full attention, rope_scaling.
+  RopeConfig layer_rope(std::string_view type, std::string_view theta_key,
+                        double default_theta) const;
   /// The sizes every decoder has, checked against each other.
   DecoderConfig sizes() const;
 
  private:
+  RopeConfig scaled_rope(const Json* settings, double theta) const;
+  void read_yarn(RopeConfig& rope) const;
   const Json* find(std::string_view key) const;
   const Json& config_;
   std::string_view source_;

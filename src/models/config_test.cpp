@@ -5,7 +5,10 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "io/safetensors.h"
 #include "models/architecture.h"
+#include "models/rope_frequencies.h"
 
 namespace elenchus {
 namespace {
@@ -113,6 +116,61 @@ TEST(GemmaConfig, TakesTheFirstFilesGeluForTheTanhForm) {
             ops::Activation::gelu_tanh);
   EXPECT_NE(refusal("GemmaForCausalLM", R"("hidden_act": "relu")").find("gelu_pytorch_tanh"),
             std::string::npos);
+}
+
+TEST(Gemma3Config, HasItsPatternOfWindowsEachWithItsOwnRope) {
+  const DecoderConfig c = read("Gemma3ForCausalLM", R"("sliding_window_pattern": 3)");
+  EXPECT_EQ(windows(c), (Windows{4096, 4096, 0, 4096}));
+  EXPECT_EQ(c.layer(1).rope, RopeUse::local);
+  EXPECT_EQ(c.layer(2).rope, RopeUse::global);
+  EXPECT_EQ(c.rope.theta, 1e6);
+  EXPECT_EQ(c.local_rope.theta, 1e4);
+  EXPECT_EQ(c.logit_soft_cap, 0);
+}
+
+TEST(Gemma3Config, ReadsRopeInTheOldWordsAndTheNew) {
+  for (const char* words : {R"("rope_theta": 5e5, "rope_local_base_freq": 2e4,
+                               "rope_scaling": {"rope_type": "linear", "factor": 8})",
+                            R"("rope_parameters": {
+                                 "full_attention": {"rope_type": "linear", "factor": 8, "rope_theta": 5e5},
+                                 "sliding_attention": {"rope_type": "default", "rope_theta": 2e4}})"}) {
+    const DecoderConfig c = read("Gemma3ForCausalLM", words);
+    EXPECT_EQ(c.rope.theta, 5e5);
+    EXPECT_EQ(c.rope.kind, RopeConfig::Kind::linear);
+    EXPECT_EQ(c.rope.factor, 8);
+    EXPECT_EQ(c.local_rope.theta, 2e4);
+    EXPECT_EQ(c.local_rope.kind, RopeConfig::Kind::plain);
+  }
+}
+
+TEST(Smollm3Config, LeavesLayersUnturned) {
+  const auto turned = [](const DecoderConfig& c) {
+    std::vector<bool> out;
+    for (std::int64_t i = 0; i < c.layers; ++i) out.push_back(c.layer(i).rope == RopeUse::global);
+    return out;
+  };
+  EXPECT_EQ(turned(read("SmolLM3ForCausalLM")), (std::vector<bool>{true, true, true, false}));
+  EXPECT_EQ(turned(read("SmolLM3ForCausalLM", R"("no_rope_layers": [0, 1, 0, 1])")),
+            (std::vector<bool>{false, true, false, true}));
+  EXPECT_EQ(refusal("SmolLM3ForCausalLM", R"("no_rope_layers": [1])"),
+            "config.json: no_rope_layers has 1 entries; num_hidden_layers is 4");
+}
+
+TEST(RopeTables, AreTransformersInBothWords) {
+  const std::filesystem::path folder = std::filesystem::path(ELENCHUS_TEST_FOLDER) / "golden/rope";
+  const SafetensorsFile tables(folder / "tables.safetensors");
+  const Json configs = Json::parse(read_text_file(folder / "configs.json"), "configs.json");
+  for (const auto& [name, config] : configs.as_object("configs.json")) {
+    const DecoderConfig c = architecture_of(config, name).read_config(config, name);
+    const RopeTables found = rope_tables(c.rope, c.head_dim, 40);
+    for (const auto& [part, values] : {std::pair{".cosine", found.cosine}, {".sine", found.sine}}) {
+      std::vector<float> wanted(values.size());
+      tables.read_f32(tables.at(name + part), 0, wanted);
+      // Angles reach 39; transformers' frequencies are f32 powers, a few units off.
+      for (std::size_t i = 0; i < values.size(); ++i)
+        ASSERT_NEAR(values[i], wanted[i], 1e-5) << name << part << " " << i;
+    }
+  }
 }
 
 }  // namespace

@@ -12,20 +12,25 @@ namespace elenchus {
 
 /// How rotary positions are scaled past the length a model was first trained on.
 struct RopeConfig {
-  enum class Kind { plain, linear, llama3, yarn };
+  enum class Kind { plain, linear, dynamic, llama3, yarn };
   Kind kind = Kind::plain;
   double theta = 10000;
-  double factor = 1;                                           ///< linear, llama3, yarn
+  double factor = 1;                                           ///< of all but plain
   double low_frequency_factor = 1, high_frequency_factor = 4;  ///< llama3
-  double original_positions = 8192;                            ///< llama3, yarn
+  double original_positions = 8192;                            ///< dynamic, llama3, yarn
   double beta_fast = 32, beta_slow = 1;                        ///< yarn
+  bool truncate = true;  ///< yarn: whether the blended frequencies begin and end at whole ones
   std::optional<double> attention_factor;  ///< yarn; cos and sin are multiplied by it
   std::vector<float> divisors;             ///< [D/2] from a GGUF file, or empty
 };
 
+/// Which rotary tables a layer turns its queries and keys by.
+enum class RopeUse { global, local, none };
+
 /// What may differ from layer to layer.
 struct LayerTraits {
   std::int64_t window = 0;  ///< keys that a query sees, its own counted; 0: all before it
+  RopeUse rope = RopeUse::global;
 };
 
 struct DecoderConfig {
@@ -41,7 +46,8 @@ struct DecoderConfig {
   bool tied_head = false;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
   ops::Activation activation = ops::Activation::silu;
-  RopeConfig rope;
+  RopeConfig rope;                        ///< of the layers that use the global tables
+  RopeConfig local_rope;                  ///< of those that use the local ones
   double embedding_scale = 1;             ///< of the embedded tokens; rounded to the compute type
   std::optional<double> attention_scale;  ///< of the scores; none: D^-1/2
   float attention_soft_cap = 0;           ///< scores become cap * tanh(score / cap); 0: none

@@ -12,7 +12,8 @@ DecoderConfig read_config(const Json& config, std::string_view source) {
   const ConfigReader reader(config, source);
   DecoderConfig c = reader.sizes();
   // "gelu" in the first files means the tanh form too.
-  if (reader.text("hidden_act", "") != "gelu") reader.expect_text("hidden_act", "gelu_pytorch_tanh");
+  if (reader.text("hidden_act", "") != "gelu")
+    reader.expect_text("hidden_act", "gelu_pytorch_tanh");
   reader.expect_false("use_bidirectional_attention");
   c.activation = ops::Activation::gelu_tanh;
   c.tied_head = reader.boolean("tie_word_embeddings", true);

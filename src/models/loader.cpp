@@ -1,5 +1,6 @@
 #include "models/loader.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -13,6 +14,25 @@ namespace {
 
 constexpr int kProjections = int(std::size(kProjectionSlots));
 
+/// Rotary tables f32 [P, D/2] on the device; empty: nothing is turned.
+struct RopeTensors {
+  ConstTensor cosine, sine;
+};
+
+RopeTensors upload_rope(Stream& stream, std::vector<Buffer>& buffers, const RopeConfig& rope,
+                        const DecoderConfig& config, const LoadOptions& options) {
+  const RopeTables tables = rope_tables(rope, config.head_dim, options.max_positions);
+  const auto upload = [&](const std::vector<float>& values) {
+    const Shape shape{options.max_positions, config.head_dim / 2};
+    const Tensor device = buffers.emplace_back(stream, shape, DType::f32).tensor();
+    stream.copy(device, ConstTensor(values.data(), shape, DType::f32));
+    stream.synchronize();
+    return device;
+  };
+  const ConstTensor cosine = upload(tables.cosine), sine = upload(tables.sine);
+  return {cosine, sine};
+}
+
 /// Builds the blocks of one decoder from its files, one group of projections at a time.
 class BlockBuilder {
  public:
@@ -25,7 +45,7 @@ class BlockBuilder {
         adapter_(adapter),
         params_(params) {}
 
-  DecoderBlock block(std::int64_t layer, ConstTensor cosine, ConstTensor sine) {
+  DecoderBlock block(std::int64_t layer, const RopeTensors& global, const RopeTensors& local) {
     const DecoderConfig& c = model_.config;
     const DecoderBlock::Norms norms{
         .attention = norm(Slot::attention_norm, layer),
@@ -44,10 +64,14 @@ class BlockBuilder {
     Projection o = group(layer, 3, 4);
     Projection gate_up = group(layer, 4, 6);
     Projection down = group(layer, 6, 7);
+    const RopeUse use = c.layer(layer).rope;
+    const RopeTensors rope = use == RopeUse::global  ? global
+                             : use == RopeUse::local ? local
+                                                     : RopeTensors{};
     Attention::Config attention{.shape = shape,
                                 .head_norm = head_norm(layer),
-                                .cosine = cosine,
-                                .sine = sine,
+                                .cosine = rope.cosine,
+                                .sine = rope.sine,
                                 .layer = layer};
     return DecoderBlock(Attention(std::move(qkv), std::move(o), std::move(attention)),
                         GatedMlp(std::move(gate_up), std::move(down), c.activation), norms,
@@ -202,21 +226,19 @@ LoadedModel build_model(Stream& stream, ModelIdentity model, WeightSource& reade
       std::int64_t(config.rope.divisors.size()) != config.head_dim / 2)
     throw InputError(cat(reader.description(), ": rope_freqs.weight has ",
                          config.rope.divisors.size(), " values; expected ", config.head_dim / 2));
-  const auto [cosine, sine] = rope_tables(config.rope, config.head_dim, options.max_positions);
-  const Shape table{options.max_positions, config.head_dim / 2};
-  for (const std::vector<float>* values : {&cosine, &sine}) {
-    parts.buffers.emplace_back(stream, table, DType::f32);
-    stream.copy(parts.buffers.back().tensor(), ConstTensor(values->data(), table, DType::f32));
-  }
-  stream.synchronize();
-  const ConstTensor cosine_table = parts.buffers[0].tensor(),
-                    sine_table = parts.buffers[1].tensor();
+  const RopeTensors global = upload_rope(stream, parts.buffers, config.rope, config, options);
+  const bool has_local =
+      std::any_of(config.layer_traits.begin(), config.layer_traits.end(),
+                  [](const LayerTraits& traits) { return traits.rope == RopeUse::local; });
+  const RopeTensors local =
+      has_local ? upload_rope(stream, parts.buffers, config.local_rope, config, options)
+                : RopeTensors{};
 
   const Shape vocabulary{config.vocabulary, config.width};
   parts.embedding = reader.dense(Slot::embedding, 0, vocabulary);
   BlockBuilder builder(stream, reader, model, options, loaded.adapter, parts.params);
   for (std::int64_t layer = 0; layer < config.layers; ++layer)
-    parts.blocks.push_back(builder.block(layer, cosine_table, sine_table));
+    parts.blocks.push_back(builder.block(layer, global, local));
   parts.final_norm = reader.vector(Slot::final_norm, 0, "weight", config.width);
   if (options.classifier)
     add_score_head(stream, reader, *options.classifier, parts);

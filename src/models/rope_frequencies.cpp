@@ -30,17 +30,30 @@ double yarn_index(double rotations, std::int64_t dim, const RopeConfig& c) {
 }
 
 double yarn_frequency(double frequency, std::int64_t i, std::int64_t dim, const RopeConfig& c) {
-  const double low = std::max(std::floor(yarn_index(c.beta_fast, dim, c)), 0.0);
-  double high = std::min(std::ceil(yarn_index(c.beta_slow, dim, c)), double(dim - 1));
+  double low = yarn_index(c.beta_fast, dim, c), high = yarn_index(c.beta_slow, dim, c);
+  if (c.truncate) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, double(dim - 1));
   if (high == low) high += 0.001;
   const double ramp = std::clamp((double(i) - low) / (high - low), 0.0, 1.0);
   return frequency / c.factor * ramp + frequency * (1 - ramp);
+}
+
+/// The base that stretches the longest waves over `positions` instead of the original length.
+double dynamic_theta(std::int64_t dim, std::int64_t positions, const RopeConfig& c) {
+  const double length = std::max(double(positions), c.original_positions);
+  return c.theta * std::pow(c.factor * length / c.original_positions - (c.factor - 1),
+                            double(dim) / double(dim - 2));
 }
 
 double frequency_at(std::int64_t i, std::int64_t dim, const RopeConfig& c) {
   const double plain = std::pow(c.theta, -2.0 * double(i) / double(dim));
   switch (c.kind) {
     case RopeConfig::Kind::plain:
+    case RopeConfig::Kind::dynamic:
       return plain;
     case RopeConfig::Kind::linear:
       return plain / c.factor;
@@ -54,7 +67,10 @@ double frequency_at(std::int64_t i, std::int64_t dim, const RopeConfig& c) {
 
 }  // namespace
 
-RopeTables rope_tables(const RopeConfig& config, std::int64_t head_dim, std::int64_t positions) {
+RopeTables rope_tables(const RopeConfig& settings, std::int64_t head_dim, std::int64_t positions) {
+  RopeConfig config = settings;
+  if (config.kind == RopeConfig::Kind::dynamic && head_dim > 2)
+    config.theta = dynamic_theta(head_dim, positions, config);
   const std::int64_t half = head_dim / 2;
   std::vector<float> frequencies;
   for (std::int64_t i = 0; i < half; ++i) {

@@ -13,7 +13,8 @@ struct RopeTables {
 };
 
 /// inv_freq[i] = theta^(-2i/D), then scaled by kind: linear and llama3 (arXiv:2407.21783), yarn
-/// (arXiv:2309.00071).
+/// (arXiv:2309.00071). Dynamic changes theta by the length, as transformers for a batch whose
+/// longest row has all `positions`.
 RopeTables rope_tables(const RopeConfig& config, std::int64_t head_dim, std::int64_t positions);
 
 }  // namespace elenchus

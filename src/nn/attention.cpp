@@ -24,8 +24,9 @@ Tensor Attention::turned(Context& ctx, Tensor qkv) const {
     out = ctx.arena.alloc(qkv.shape(), qkv.dtype());
     ops::head_norm_forward(ctx.stream, out, qkv, *config_.head_norm);
   }
-  ops::rope_forward(ctx.stream, out, ctx.positions, config_.cosine, config_.sine,
-                    config_.shape.heads + config_.shape.kv_heads);
+  if (config_.cosine)
+    ops::rope_forward(ctx.stream, out, ctx.positions, config_.cosine, config_.sine,
+                      config_.shape.heads + config_.shape.kv_heads);
   return out;
 }
 
@@ -55,8 +56,9 @@ void Attention::backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x,
     ops::attention_backward(ctx.stream, ctx.arena, dqkv, dheads, saved.heads, saved.log_sum_exp,
                             qkv, ctx.sequences, config_.shape);
   }
-  ops::rope_backward(ctx.stream, dqkv, ctx.positions, config_.cosine, config_.sine,
-                     config_.shape.heads + config_.shape.kv_heads);
+  if (config_.cosine)
+    ops::rope_backward(ctx.stream, dqkv, ctx.positions, config_.cosine, config_.sine,
+                       config_.shape.heads + config_.shape.kv_heads);
   if (config_.head_norm) ops::head_norm_backward(ctx.stream, dqkv, saved.qkv, *config_.head_norm);
   qkv_.backward(ctx, dx, dqkv, x, saved.xa_qkv);
 }

@@ -21,7 +21,7 @@ class Attention {
   struct Config {
     ops::AttentionShape shape;
     std::optional<ops::HeadNorm> head_norm;
-    ConstTensor cosine, sine;  ///< f32 [P, D/2]: every position is below P
+    ConstTensor cosine, sine;  ///< f32 [P, D/2]: every position is below P; empty: nothing turns
     std::int64_t layer = 0;    ///< the place in the cache
   };
   Attention(Projection qkv, Projection o, Config config);

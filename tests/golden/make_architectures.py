@@ -7,12 +7,16 @@ Hugging Face folder and, where llama.cpp knows the family, a GGUF file of the sa
 
 Weights are multiples of 1/256 below 1, which bf16 and f16 both hold exactly.
 """
+import copy
+import json
 import sys
 
 import gguf
 import torch
 import transformers
 from make_golden import HERE, adapter_golden
+from safetensors.torch import save_file
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 SIZES = dict(vocab_size=130, hidden_size=48, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
              num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=1e-5)
@@ -34,6 +38,15 @@ def gemma2_keys(writer, config):
     writer.add_final_logit_softcapping(config.final_logit_softcapping)
 
 
+def gemma3_keys(writer, config):
+    head_size_keys(writer, config)
+    writer.add_sliding_window(config.sliding_window)
+
+
+# Enough layers for one of another kind among them.
+DEEP = dict(hidden_size=32, intermediate_size=32, num_key_value_heads=1, head_dim=8)
+
+
 # name: transformers' class, what differs from SIZES, what norm weights are centred on there; llama.cpp's name and keys.
 MODELS = {
     # 8 is head_dim: what llama.cpp divides scores by where a file cannot say it.
@@ -44,6 +57,12 @@ MODELS = {
     "qwen2": ("Qwen2", dict(use_sliding_window=True, sliding_window=5, max_window_layers=1), 1, None, None),
     "qwen2_tied": ("Qwen2", dict(tie_word_embeddings=True), 1, gguf.MODEL_ARCH.QWEN2, no_keys),
     "mistral": ("Mistral", dict(sliding_window=5, head_dim=16), 1, None, None),
+    "gemma3": ("Gemma3Text", dict(DEEP, num_hidden_layers=7, query_pre_attn_scalar=8, sliding_window=5), 0,
+               gguf.MODEL_ARCH.GEMMA3, gemma3_keys),
+    "smollm3": ("SmolLM3", dict(DEEP, num_hidden_layers=5, pad_token_id=0), 1, gguf.MODEL_ARCH.SMOLLM3, head_size_keys),
+    "yarn": ("Llama", dict(tie_word_embeddings=True,
+                           rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0,
+                                                original_max_position_embeddings=8)), 1, None, None),
     "gemma": ("Gemma", dict(head_dim=16), 0, gguf.MODEL_ARCH.GEMMA, head_size_keys),
 }
 
@@ -64,7 +83,8 @@ def write_gguf(model, path, arch, norm_centre, family_keys):
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    rope = config.rope_parameters
+    writer.add_rope_freq_base(rope.get("full_attention", rope)["rope_theta"])
     family_keys(writer, config)
     names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
     for key, value in model.state_dict().items():
@@ -72,6 +92,9 @@ def write_gguf(model, path, arch, norm_centre, family_keys):
             continue
         if key.endswith("norm.weight"):
             value = value + (1 - norm_centre)
+        if arch == gguf.MODEL_ARCH.SMOLLM3 and key.endswith(("q_proj.weight", "k_proj.weight")):
+            # Llama's converter lays the halves of a head row by row.
+            value = value.reshape(-1, 2, config.head_dim // 2, value.shape[1]).swapaxes(1, 2).reshape(value.shape)
         data = value.float().numpy()
         writer.add_tensor(names.get_name(key, try_suffixes=(".weight", ".bias")),
                           data if data.ndim == 1 else data.astype("float16"))
@@ -85,7 +108,7 @@ def make(name):
     family, changes, norm_centre, arch, family_keys = MODELS[name]
     torch.manual_seed(23)
     config = getattr(transformers, family + "Config")(**{**SIZES, **changes})
-    model = getattr(transformers, family + "ForCausalLM")(config)
+    model = getattr(transformers, family.removesuffix("Text") + "ForCausalLM")(config)
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             if parameter.dim() > 1:
@@ -105,6 +128,50 @@ def make(name):
     adapter_golden(model, folder)
 
 
+# What models on the Hub say of rotary positions, in the words of transformers 4 and 5.
+ROPES = {
+    "plain_v4": dict(rope_theta=500000.0, rope_scaling=None),
+    "plain_v5": dict(rope_parameters=dict(rope_type="default", rope_theta=500000.0)),
+    "linear_v4": dict(rope_scaling=dict(type="linear", factor=2.5)),
+    "linear_v5": dict(rope_parameters=dict(rope_type="linear", factor=2.5, rope_theta=20000.0)),
+    "dynamic_v4": dict(rope_scaling=dict(type="dynamic", factor=2.0), max_position_embeddings=16),
+    "dynamic_v5": dict(rope_parameters=dict(rope_type="dynamic", factor=2.0, rope_theta=20000.0),
+                       max_position_embeddings=16),
+    "dynamic_unstretched": dict(rope_scaling=dict(type="dynamic", factor=2.0), max_position_embeddings=64),
+    "llama3_v4": dict(rope_theta=500000.0,
+                      rope_scaling=dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                        original_max_position_embeddings=16)),
+    "yarn_v4": dict(rope_scaling=dict(type="yarn", factor=4.0, original_max_position_embeddings=64)),
+    "yarn_v5": dict(rope_parameters=dict(rope_type="yarn", factor=4.0, rope_theta=1000000.0, beta_fast=16.0,
+                                         beta_slow=2.0, original_max_position_embeddings=64)),
+    "yarn_untruncated": dict(rope_parameters=dict(rope_type="yarn", factor=4.0, rope_theta=10000.0, truncate=False,
+                                                  original_max_position_embeddings=64)),
+    "yarn_attention_factor": dict(rope_parameters=dict(rope_type="yarn", factor=4.0, rope_theta=10000.0,
+                                                       attention_factor=1.3, original_max_position_embeddings=64)),
+    "yarn_mscale": dict(rope_parameters=dict(rope_type="yarn", factor=4.0, rope_theta=10000.0, mscale=0.7,
+                                             mscale_all_dim=0.4, original_max_position_embeddings=64)),
+}
+
+
+def ropes():
+    """Cosines and sines of the first 40 positions, heads of 32."""
+    folder = HERE / "rope"
+    folder.mkdir(exist_ok=True)
+    sizes = dict(architectures=["LlamaForCausalLM"], hidden_size=64, num_attention_heads=2, intermediate_size=64,
+                 num_hidden_layers=1, vocab_size=130, max_position_embeddings=256)
+    configs = {name: {**sizes, **changes} for name, changes in ROPES.items()}
+    (folder / "configs.json").write_text(json.dumps(configs, indent=1) + "\n")
+    out = {}
+    for name, config in configs.items():
+        rotary = LlamaRotaryEmbedding(transformers.LlamaConfig(**copy.deepcopy(config)))
+        cosine, sine = rotary(torch.zeros(1), torch.arange(40)[None])
+        out[f"{name}.cosine"], out[f"{name}.sine"] = cosine[0, :, :16], sine[0, :, :16]
+    save_file({k: v.contiguous() for k, v in out.items()}, folder / "tables.safetensors")
+
+
 if __name__ == "__main__":
+    if not sys.argv[1:] or "rope" in sys.argv[1:]:
+        ropes()
     for chosen in sys.argv[1:] or MODELS:
-        make(chosen)
+        if chosen != "rope":
+            make(chosen)
