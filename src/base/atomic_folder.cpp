@@ -83,8 +83,9 @@ bool is_leftover_folder(std::string_view name) {
 
 /// Whether write_file_atomically() made the name.
 bool is_leftover_file(std::string_view name) {
-  const std::size_t mark = name.rfind(".tmp-");
-  return mark != name.npos && mark > 0 && take(name = name.substr(mark), ".tmp-") && is_nonce(name);
+  constexpr std::string_view kMark = ".tmp-";
+  const std::size_t mark = name.rfind(kMark);
+  return mark != name.npos && mark > 0 && is_nonce(name.substr(mark + kMark.size()));
 }
 
 /// The hash of a manifest's members other than the hash itself.

@@ -44,7 +44,8 @@ FolderLock::FolderLock(const std::filesystem::path& folder) {
   } while (taken != 0 && errno == EINTR);
   const int reason = errno;
   if (taken == 0) {
-    // Who holds it is only for the message of the next process; the lock itself does not need it.
+    // Who holds it is only for the message of the next process: where the disk does not take it,
+    // the lock holds all the same.
     const std::string name = own_name();
     [[maybe_unused]] const bool written =
         ::ftruncate(descriptor_, 0) == 0 &&

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace elenchus {
@@ -26,9 +27,10 @@ std::int64_t resident_bytes() {
 MemoryUse measure_memory(const Stream& stream) {
   struct rusage usage {};
   getrusage(RUSAGE_SELF, &usage);
-  MemoryUse memory{.process_bytes = resident_bytes(),
-                   .process_peak_bytes = std::int64_t(usage.ru_maxrss) * 1024,
-                   .device_bytes = std::nullopt};
+  MemoryUse memory;
+  memory.process_bytes = resident_bytes();
+  // The kernel brings the two up to date at different times.
+  memory.process_peak_bytes = std::max(memory.process_bytes, std::int64_t(usage.ru_maxrss) * 1024);
   if (stream.on_cuda()) memory.device_bytes = std::int64_t(stream.allocated_bytes());
   return memory;
 }
