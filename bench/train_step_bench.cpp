@@ -116,7 +116,8 @@ struct Bench {
 double training_flops(const Decoder& decoder, std::int64_t rows, std::int64_t length) {
   const DecoderConfig& c = decoder.config();
   double weights = 0;
-  for (const Slot slot : kProjectionSlots) weights += double(projection_shape(c, slot).elements());
+  for (const Slot slot : kProjectionSlots)
+    if (has_projection(c, slot)) weights += double(projection_shape(c, slot).elements());
   const double tokens = double(rows * length);
   const double linear = tokens * 4 * (weights * double(c.layers) + double(c.vocabulary * c.width));
   const double attention =

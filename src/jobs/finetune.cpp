@@ -98,7 +98,8 @@ void check_output_folder(const RunSetup& run) {
 double flops_per_token(const DecoderConfig& c) {
   double weights = double(c.vocabulary * c.width);
   for (const Slot slot : kProjectionSlots)
-    weights += double(c.layers) * double(projection_shape(c, slot).elements());
+    if (has_projection(c, slot))
+      weights += double(c.layers) * double(projection_shape(c, slot).elements());
   return 4 * weights;
 }
 

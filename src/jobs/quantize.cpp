@@ -159,6 +159,7 @@ void collect_gguf(Stream& stream, ModelFiles& files, const ModelIdentity& model,
       for (const Slot norm : {Slot::q_norm, Slot::k_norm})
         add_vector(norm, layer, "weight", config.head_dim);
     for (const Slot slot : kProjectionSlots) {
+      if (!has_projection(config, slot)) continue;
       const bool paired = model.paired_qk_rows && (slot == Slot::q || slot == Slot::k);
       reader.set_paired_rows(paired ? config.head_dim : 0);
       const Shape shape = projection_shape(config, slot);

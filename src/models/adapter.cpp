@@ -60,16 +60,21 @@ void fill_normal(std::span<float> values, const RandomKey& key, double deviation
 
 }  // namespace
 
+bool has_projection(const DecoderConfig& c, Slot slot) {
+  return !c.fused_projections || (slot != Slot::k && slot != Slot::v && slot != Slot::up);
+}
+
 Shape projection_shape(const DecoderConfig& c, Slot slot) {
   switch (slot) {
     case Slot::q:
-      return {c.heads * c.head_dim, c.width};
+      return {(c.heads + (c.fused_projections ? 2 * c.kv_heads : 0)) * c.head_dim, c.width};
     case Slot::k:
     case Slot::v:
       return {c.kv_heads * c.head_dim, c.width};
     case Slot::o:
       return {c.width, c.heads * c.head_dim};
     case Slot::gate:
+      return {(c.fused_projections ? 2 : 1) * c.mlp_width, c.width};
     case Slot::up:
       return {c.mlp_width, c.width};
     case Slot::down:
@@ -107,6 +112,10 @@ AdapterPlan plan_adapter(const LoraConfig& config, const Architecture& architect
   TargetTest is_target(config.target_modules);
   for (std::int64_t layer = 0; layer < decoder.layers; ++layer)
     for (const Slot slot : kProjectionSlots) {
+      if (!has_projection(decoder, slot)) {
+        plan.ranks.push_back(0);
+        continue;
+      }
       const std::string module = architecture.module_name(slot, layer);
       const bool chosen = is_target(module);
       plan.ranks.push_back(chosen ? config.r : 0);

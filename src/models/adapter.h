@@ -59,7 +59,9 @@ void init_adapter(Stream& stream, ParamSet& params, std::uint64_t seed);
 /// another shape, not finite.
 void load_adapter(Stream& stream, ParamSet& params, const TensorSource& source);
 
-/// [out, in] of a projection.
+/// Whether a projection is a module of its own: not k, v and up where they are fused with q and gate.
+bool has_projection(const DecoderConfig& decoder, Slot slot);
+/// [out, in] of a projection that is there.
 Shape projection_shape(const DecoderConfig& decoder, Slot slot);
 /// Whether a projection adds a bias.
 bool has_bias(const DecoderConfig& decoder, Slot slot);

@@ -11,7 +11,8 @@
 
 namespace elenchus {
 
-/// The places of a decoder that hold a weight.
+/// The places of a decoder that hold a weight. In models with fused projections q stands for q, k
+/// and v in one, gate for gate and up.
 enum class Slot {
   embedding,
   final_norm,
@@ -30,6 +31,9 @@ enum class Slot {
   up,
   down
 };
+
+/// The name that GGUF files of most families give a slot's weight: "blk.0.attn_q".
+std::string gguf_module_name(Slot slot, std::int64_t layer);
 
 /// One family, stateless. To add one: a file with a value of this type and a line in catalogue.cpp.
 struct Architecture {
@@ -51,6 +55,8 @@ struct Architecture {
   /// The module that holds a weight, as transformers and PEFT name it:
   /// "model.layers.0.self_attn.q_proj".
   std::string (*module_name)(Slot slot, std::int64_t layer) = nullptr;
+  /// The same in GGUF files.
+  std::string (*gguf_module)(Slot slot, std::int64_t layer) = gguf_module_name;
 };
 
 /// Every family this build knows.
@@ -62,8 +68,6 @@ std::string classifier_name(const Architecture& architecture);
 /// The family of a GGUF file, by general.architecture. InputError as above.
 const Architecture& architecture_of_gguf(std::string_view name, std::string_view source);
 
-/// The name of a slot's weight in GGUF files: "blk.0.attn_q".
-std::string gguf_module_name(Slot slot, std::int64_t layer);
 /// The name that Llama and most families after it give a slot: "model.layers.0.self_attn.q_proj".
 /// Empty for the norms after branches, whose names differ.
 std::string llama_module_name(Slot slot, std::int64_t layer);

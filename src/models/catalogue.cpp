@@ -12,6 +12,7 @@ Architecture gemma2();
 Architecture gemma3();
 Architecture llama();
 Architecture mistral();
+Architecture phi3();
 Architecture qwen2();
 Architecture qwen3();
 Architecture smollm3();
@@ -35,8 +36,8 @@ std::string classifier_name(const Architecture& architecture) {
 }
 
 std::span<const Architecture> architectures() {
-  static const std::array all = {llama(),   gemma(), gemma2(), gemma3(),
-                                 mistral(), qwen2(), qwen3(),  smollm3()};
+  static const std::array all = {llama(), gemma(), gemma2(), gemma3(), mistral(),
+                                 phi3(),  qwen2(), qwen3(),  smollm3()};
   return all;
 }
 

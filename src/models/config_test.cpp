@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "io/safetensors.h"
+#include "models/adapter.h"
 #include "models/architecture.h"
 #include "models/rope_frequencies.h"
 
@@ -154,6 +155,27 @@ TEST(Smollm3Config, LeavesLayersUnturned) {
             (std::vector<bool>{false, true, false, true}));
   EXPECT_EQ(refusal("SmolLM3ForCausalLM", R"("no_rope_layers": [1])"),
             "config.json: no_rope_layers has 1 entries; num_hidden_layers is 4");
+}
+
+TEST(Phi3Config, FusesProjections) {
+  const DecoderConfig c = read("Phi3ForCausalLM", R"("sliding_window": 7)");
+  EXPECT_EQ(windows(c), (Windows{7, 7, 7, 7}));
+  EXPECT_EQ(windows(read("Phi3ForCausalLM")), (Windows{0, 0, 0, 0}));
+  EXPECT_EQ(projection_shape(c, Slot::q)[0], (c.heads + 2 * c.kv_heads) * c.head_dim);
+  EXPECT_EQ(projection_shape(c, Slot::gate)[0], 2 * c.mlp_width);
+  for (const Slot slot : {Slot::k, Slot::v, Slot::up}) EXPECT_FALSE(has_projection(c, slot));
+}
+
+TEST(Phi3Config, RefusesScaledAndPartialRotation) {
+  EXPECT_NE(refusal("Phi3ForCausalLM",
+                    R"("rope_scaling": {"type": "longrope", "short_factor": [1], "factor": 1})")
+                .find("longrope"),
+            std::string::npos);
+  EXPECT_NE(refusal("Phi3ForCausalLM", R"("rope_scaling": {"type": "yarn", "factor": 4})")
+                .find("LongRoPE"),
+            std::string::npos);
+  for (const char* key : {R"("partial_rotary_factor": 0.75)", R"("rotary_dim": 4)"})
+    EXPECT_NE(refusal("Phi3ForCausalLM", key).find("turns whole heads"), std::string::npos);
 }
 
 TEST(RopeTables, AreTransformersInBothWords) {

@@ -45,6 +45,7 @@ struct DecoderConfig {
   float norm_epsilon = 1e-6f;
   bool tied_head = false;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
+  bool fused_projections = false;  ///< q, k and v are one module, gate and up another
   ops::Activation activation = ops::Activation::silu;
   RopeConfig rope;                        ///< of the layers that use the global tables
   RopeConfig local_rope;                  ///< of those that use the local ones

@@ -101,9 +101,8 @@ class DecoderCuda : public testing::CudaParity {
  protected:
   static std::vector<fs::path> folders() {
     const fs::path golden = fs::path(ELENCHUS_TEST_FOLDER) / "golden";
-    return {golden / "llama",  golden / "llama_tied_scaled",
-            golden / "gemma2", golden / "qwen3",
-            golden / "gemma3", golden / "smollm3"};
+    return {golden / "llama",  golden / "llama_tied_scaled", golden / "gemma2", golden / "qwen3",
+            golden / "gemma3", golden / "smollm3",           golden / "phi3"};
   }
 };
 

@@ -338,10 +338,10 @@ INSTANTIATE_TEST_SUITE_P(Models, PrequantisedLlama,
 INSTANTIATE_TEST_SUITE_P(Models, GoldenModel,
                          testing::Values("llama", "llama_tied_scaled", "gemma2", "qwen3", "qwen2",
                                          "qwen2_tied", "gemma3", "smollm3", "yarn", "mistral",
-                                         "gemma"));
+                                         "gemma", "phi3"));
 INSTANTIATE_TEST_SUITE_P(Models, GoldenGguf,
                          testing::Values("gemma2", "qwen3", "qwen2_tied", "gemma", "gemma3",
-                                         "smollm3"));
+                                         "smollm3", "phi3"));
 
 }  // namespace
 }  // namespace elenchus

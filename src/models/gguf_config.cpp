@@ -18,6 +18,7 @@ constexpr KeyPair kIntegers[] = {
     {"context_length", "max_position_embeddings"},
     {"vocab_size", "vocab_size"},
     {"attention.sliding_window", "sliding_window"},
+    {"rope.dimension_count", "rotary_dim"},
 };
 constexpr KeyPair kReals[] = {
     {"attention.layer_norm_rms_epsilon", "rms_norm_eps"},

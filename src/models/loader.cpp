@@ -97,6 +97,7 @@ class BlockBuilder {
     std::vector<Projection::Part> parts;
     std::vector<Param*> a_factors;
     for (int i = first; i < last; ++i) {
+      if (!has_projection(model_.config, kProjectionSlots[i])) continue;
       parts.push_back(part(layer, i));
       if (adapter_.rank(layer, i) > 0) a_factors.push_back(&param(layer, i, "lora_A"));
     }
@@ -226,6 +227,10 @@ LoadedModel build_model(Stream& stream, ModelIdentity model, WeightSource& reade
       std::int64_t(config.rope.divisors.size()) != config.head_dim / 2)
     throw InputError(cat(reader.description(), ": rope_freqs.weight has ",
                          config.rope.divisors.size(), " values; expected ", config.head_dim / 2));
+  if (!reader.extra("rope_factors_short.weight").empty())
+    throw InputError(cat(reader.description(),
+                         ": rope_factors_short.weight is there: the model stretches its rotary "
+                         "positions by LongRoPE, which this build does not know"));
   const RopeTensors global = upload_rope(stream, parts.buffers, config.rope, config, options);
   const bool has_local =
       std::any_of(config.layer_traits.begin(), config.layer_traits.end(),

@@ -35,8 +35,8 @@ DecoderConfig read_config(const Json& config, std::string_view source) {
   const std::vector<bool> turns = turning_layers(config, source, c.layers);
   c.layer_traits.resize(turns.size());
   if (reader.boolean("use_sliding_window", false))
-    c.layer_traits = reader.windows(
-        c.layers, 0, [&](std::int64_t layer) { return !turns[std::size_t(layer)]; });
+    c.layer_traits =
+        reader.windows(c.layers, 0, [&](std::int64_t layer) { return !turns[std::size_t(layer)]; });
   for (std::size_t i = 0; i < turns.size(); ++i)
     if (!turns[i]) c.layer_traits[i].rope = RopeUse::none;
   c.rope = reader.rope(2000000);

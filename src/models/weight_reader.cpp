@@ -62,8 +62,8 @@ WeightReader::WeightReader(Stream& stream, WeightFiles files) : stream_(stream),
 }
 
 std::string WeightReader::name_of(Slot slot, std::int64_t layer, std::string_view part) const {
-  const std::string module =
-      files_.gguf ? gguf_module_name(slot, layer) : files_.architecture.module_name(slot, layer);
+  const std::string module = files_.gguf ? files_.architecture.gguf_module(slot, layer)
+                                         : files_.architecture.module_name(slot, layer);
   return cat(module, ".", part);
 }
 

@@ -43,6 +43,11 @@ def gemma3_keys(writer, config):
     writer.add_sliding_window(config.sliding_window)
 
 
+def phi3_keys(writer, config):
+    writer.add_sliding_window(config.sliding_window)
+    writer.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
+
+
 # Enough layers for one of another kind among them.
 DEEP = dict(hidden_size=32, intermediate_size=32, num_key_value_heads=1, head_dim=8)
 
@@ -60,6 +65,8 @@ MODELS = {
     "gemma3": ("Gemma3Text", dict(DEEP, num_hidden_layers=7, query_pre_attn_scalar=8, sliding_window=5), 0,
                gguf.MODEL_ARCH.GEMMA3, gemma3_keys),
     "smollm3": ("SmolLM3", dict(DEEP, num_hidden_layers=5, pad_token_id=0), 1, gguf.MODEL_ARCH.SMOLLM3, head_size_keys),
+    "phi3": ("Phi3", dict(sliding_window=5, pad_token_id=0, bos_token_id=1, eos_token_id=2), 1, gguf.MODEL_ARCH.PHI3,
+             phi3_keys),
     "yarn": ("Llama", dict(tie_word_embeddings=True,
                            rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0,
                                                 original_max_position_embeddings=8)), 1, None, None),

@@ -1,0 +1,66 @@
+// Phi 3 and 4: Llama's shape with q, k and v in one projection, gate and up in another, and a window
+// in some. Abdin et al. 2024, arXiv:2404.14219; arXiv:2412.08905.
+
+#include "base/error.h"
+#include "models/architecture.h"
+#include "models/config_reader.h"
+
+namespace elenchus {
+namespace {
+
+DecoderConfig read_config(const Json& config, std::string_view source) {
+  const ConfigReader reader(config, source);
+  DecoderConfig c = reader.sizes();
+  reader.expect_text("hidden_act", "silu");
+  c.tied_head = reader.boolean("tie_word_embeddings", false);
+  c.fused_projections = true;
+  c.layer_traits = reader.windows(c.layers, 0, [](std::int64_t) { return true; });
+  c.rope = reader.rope(10000);
+  if (c.rope.kind != RopeConfig::Kind::plain)
+    throw InputError(cat(source,
+                         ": the rotary positions are scaled; of Phi models this build knows those "
+                         "that are not (LongRoPE is not there)"));
+  if (reader.positive("partial_rotary_factor", 1) != 1 ||
+      reader.integer("rotary_dim", 1, c.head_dim, c.head_dim) != c.head_dim)
+    throw InputError(cat(source,
+                         ": rotary positions turn a part of each head only "
+                         "(partial_rotary_factor); this build turns whole heads"));
+  return c;
+}
+
+std::string module_name(Slot slot, std::int64_t layer) {
+  const std::string block = "model.layers." + std::to_string(layer) + ".";
+  switch (slot) {
+    case Slot::q:
+      return block + "self_attn.qkv_proj";
+    case Slot::gate:
+      return block + "mlp.gate_up_proj";
+    default:
+      return llama_module_name(slot, layer);
+  }
+}
+
+std::string gguf_module(Slot slot, std::int64_t layer) {
+  const std::string block = "blk." + std::to_string(layer) + ".";
+  switch (slot) {
+    case Slot::q:
+      return block + "attn_qkv";
+    case Slot::gate:
+      return block + "ffn_up";  // llama.cpp's name for gate and up in one
+    default:
+      return gguf_module_name(slot, layer);
+  }
+}
+
+}  // namespace
+
+Architecture phi3();
+Architecture phi3() {
+  return {.hf_name = "Phi3ForCausalLM",
+          .gguf_name = "phi3",
+          .read_config = read_config,
+          .module_name = module_name,
+          .gguf_module = gguf_module};
+}
+
+}  // namespace elenchus
