@@ -55,7 +55,7 @@ class Trajectory : public ::testing::TestWithParam<const char*> {
   TemporaryFolder output_;
 };
 
-// Rounding of another order, grown over 63 steps of training: measured 6e-6 of the loss and 5e-5 of
+// Rounding of another order, grown over 63 steps of training: measured 4e-6 of the loss and 5e-5 of
 // the norm.
 constexpr double kTolerance = 1e-3;
 

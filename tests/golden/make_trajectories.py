@@ -20,12 +20,13 @@ import tempfile
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import (AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, Gemma2Config, LlamaConfig,
-                          PreTrainedTokenizerFast, Trainer, TrainingArguments)
+from transformers import (AutoModelForCausalLM, BitsAndBytesConfig, Gemma2Config, LlamaConfig, PreTrainedTokenizerFast,
+                          Trainer, TrainingArguments)
 
 HERE = pathlib.Path(__file__).parent
-TEMPLATE = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-            "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+sys.path.append(str(HERE.parent / "end_to_end"))
+from tiny_run import write_tokenizer  # every byte a token, and two markers
+
 # Rows of whole blocks of 64: bitsandbytes 0.50.2 expands others wrongly on the CPU (a 32 x 32 weight comes back 37% off).
 SIZES = dict(vocab_size=258, hidden_size=64, intermediate_size=64, num_attention_heads=4, num_key_value_heads=2,
              max_position_embeddings=256, pad_token_id=257, eos_token_id=257, bos_token_id=None)
@@ -41,25 +42,6 @@ TRAINING = dict(num_train_epochs=EPOCHS, per_device_train_batch_size=2, gradient
                 weight_decay=0.01, lr_scheduler_type="cosine_with_restarts",
                 lr_scheduler_kwargs={"num_cycles": 2}, warmup_steps=7, logging_steps=1, save_strategy="no", seed=5)
 LORA = dict(r=4, lora_alpha=8, lora_dropout=0.0, bias="none")
-
-
-def write_tokenizer(folder):
-    """Every byte a token, as GPT-2's stand-ins, and two markers."""
-    kept = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [b for b in range(256) if b not in kept]
-    symbols = {b: chr(b) for b in kept} | {b: chr(256 + i) for i, b in enumerate(others)}
-    added = [{"id": 256 + i, "content": s, "special": True, "single_word": False, "lstrip": False, "rstrip": False,
-              "normalized": False} for i, s in enumerate(["<|im_start|>", "<|im_end|>"])]
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-    file = folder / "tokenizer.json"
-    file.write_text(json.dumps({
-        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
-        "pre_tokenizer": level, "post_processor": None, "decoder": level,
-        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
-                  "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
-                  "vocab": {symbols[b]: b for b in range(256)}, "merges": []}}))
-    PreTrainedTokenizerFast(tokenizer_file=str(file), eos_token="<|im_end|>", pad_token="<|im_end|>",
-                            chat_template=TEMPLATE).save_pretrained(folder)
 
 
 def write_rows(path):
@@ -131,7 +113,7 @@ def make(name):
     peft = get_peft_model(base, LoraConfig(**LORA, target_modules="all-linear", task_type="CAUSAL_LM"))
     peft.save_pretrained(folder / "start")
     (folder / "start" / "README.md").unlink(missing_ok=True)
-    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "model")
     rows = [tokenized(tokenizer, json.loads(line)) for line in (folder / "rows.jsonl").read_text().splitlines()]
     with tempfile.TemporaryDirectory() as output:
         arguments = TrainingArguments(**training, output_dir=output, use_cpu=True, report_to=[], optim="adamw_torch",
@@ -166,7 +148,7 @@ def check_adapters(program):
             shutil.copytree(HERE / f"trajectory_{name}", folder, dirs_exist_ok=True)
             run = lambda *words: subprocess.run([program, *map(str, words)], check=True)
             run("train", folder / "recipe.yaml", "--quiet")
-            tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "model")
             lines = (folder / "rows.jsonl").read_text().splitlines()[:20]
             ids = [tokenized(tokenizer, json.loads(line))["input_ids"] for line in lines]
             (folder / "ids.json").write_text(json.dumps(ids))
