@@ -75,6 +75,14 @@ std::size_t activation_bytes(Stream& stream, Decoder& decoder, const LargestShap
   return arena.peak_bytes();
 }
 
+std::int64_t largest_weight(const DecoderConfig& config) {
+  std::int64_t elements = config.vocabulary * config.width;
+  for (const Slot slot : kProjectionSlots)
+    if (has_projection(config, slot))
+      elements = std::max(elements, projection_shape(config, slot).elements());
+  return elements;
+}
+
 }  // namespace
 
 std::size_t MemoryPlan::peak() const {
@@ -99,9 +107,7 @@ MemoryPlan plan_memory(const ModelBuilder& build, const LargestShapes& shapes, R
   plan.scratch =
       cuda ? kCudaLibraryBytes : std::size_t(where.threads) * Stream::kWorkerScratchBytes;
   // A weight is read whole: its bytes, its values, and for GGUF's paired rows a copy.
-  plan.loading =
-      std::size_t(std::max(config.vocabulary * config.width, config.mlp_width * config.width)) * 2 *
-      sizeof(float);
+  plan.loading = std::size_t(largest_weight(config)) * 2 * sizeof(float);
   // The tokenizer's tables go with its vocabulary.
   plan.process = cuda ? kCudaContextBytes : kProgramBytes + std::size_t(config.vocabulary) * 500;
   std::optional<KvCache> cache;
