@@ -5,11 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "base/config_node.h"
 #include "base/fields.h"
-#include "base/json.h"
 
 namespace elenchus {
+
+struct ConfigNode;
+class Json;
 
 enum class Truncation { drop, truncate, error };
 template <>
@@ -50,6 +51,7 @@ struct DataSource {
       s.weight);
   }
 };
+/// As field_visitors.h has them for other types.
 void read_value(const ConfigNode& node, std::string_view key, DataSource& source);
 Json write_value(const DataSource& source);
 

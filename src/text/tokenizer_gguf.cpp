@@ -167,7 +167,7 @@ Json pre_tokenizer_of(SplitStyle style) {
     case SplitStyle::gpt2:
       return byte_level(true);
     case SplitStyle::digits_then_gpt2:
-      parts = {object({{"type", "Digits"}, {"individual_digits", true}}), byte_level(true)};
+      parts = {split_by(regex_of(KnownPattern::number)), byte_level(true)};
       break;
     case SplitStyle::llama3:
       parts = {split_by(regex_of(KnownPattern::llama3)), byte_level(false)};
