@@ -166,7 +166,7 @@ void draw_panel(const PlotPanel& panel, double left, double right, double bottom
 /// PLplot and cairo do not survive a failed allocation, so there must be room for theirs.
 /// std::bad_alloc.
 void check_memory() {
-  constexpr std::size_t kRoomBytes = std::size_t{64} << 20;
+  constexpr std::size_t kRoomBytes = std::size_t{256} << 20;  // of addresses; pango starts a thread
   const auto room = std::make_unique_for_overwrite<std::byte[]>(kRoomBytes);
   *static_cast<volatile std::byte*>(room.get()) = {};  // else the compiler may leave it all out
 }
