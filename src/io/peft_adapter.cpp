@@ -62,9 +62,10 @@ bool is_empty(const Json& value) {
 
 /// Refuses settings that would make this adapter compute something else than LoRA does.
 void refuse_unsupported(const Members& members) {
-  for (const char* key : {"use_dora", "lora_bias", "fan_in_fan_out", "use_qalora"})
+  for (const char* key : {"lora_bias", "fan_in_fan_out", "use_qalora"})
     if (members.boolean(key)) members.fail(key, "found true, expected false: it is not supported");
-  for (const char* key : {"layer_replication", "trainable_token_indices", "target_parameters"}) {
+  for (const char* key : {"layer_replication", "layers_to_transform", "trainable_token_indices",
+                          "target_parameters"}) {
     const Json* value = members.find(key);
     if (value != nullptr && !is_empty(*value))
       members.fail(key, cat("found ", value->kind_name(), ", expected null: it is not supported"));
@@ -79,13 +80,14 @@ void refuse_unsupported(const Members& members) {
                                           "adapter to a plain LoRA with PEFT first"));
 }
 
-void read_targets(const Members& members, AdapterConfig& config) {
-  const Json* targets = members.find("target_modules");
-  if (targets != nullptr && targets->is_string()) {
-    config.target_pattern = targets->as_string("");
-  } else {
-    config.target_modules = members.texts("target_modules");
-  }
+/// A list of names, or one text that is a pattern.
+void read_names(const Members& members, std::string_view key, std::vector<std::string>& names,
+                std::string& pattern) {
+  const Json* value = members.find(key);
+  if (value != nullptr && value->is_string())
+    pattern = value->as_string("");
+  else
+    names = members.texts(key);
 }
 
 void read_patterns(const Members& members, AdapterConfig& config) {
@@ -136,7 +138,9 @@ AdapterConfig parse_adapter_config(const Json& json, std::string_view source) {
   config.bias = members.text("bias", config.bias);
   config.modules_to_save = members.texts("modules_to_save");
   config.use_rslora = members.boolean("use_rslora");
-  read_targets(members, config);
+  config.use_dora = members.boolean("use_dora");
+  read_names(members, "target_modules", config.target_modules, config.target_pattern);
+  read_names(members, "exclude_modules", config.exclude_modules, config.exclude_pattern);
   read_patterns(members, config);
   if (!(config.lora_dropout >= 0 && config.lora_dropout < 1))
     members.fail("lora_dropout", cat("found ", config.lora_dropout, ", expected 0 to less than 1"));
@@ -184,6 +188,10 @@ std::string adapter_config_json(const AdapterConfig& config) {
   if (!config.task_type.empty()) json.set("task_type", config.task_type);
   json.set("target_modules", config.target_pattern.empty() ? list_json(config.target_modules)
                                                            : Json(config.target_pattern));
+  if (!config.exclude_pattern.empty())
+    json.set("exclude_modules", config.exclude_pattern);
+  else if (!config.exclude_modules.empty())
+    json.set("exclude_modules", list_json(config.exclude_modules));
   if (!config.modules_to_save.empty()) {
     json.set("modules_to_save", list_json(config.modules_to_save));
   } else if (config.task_type == "SEQ_CLS") {

@@ -25,9 +25,11 @@ struct AdapterConfig {
   std::int64_t r = 8;
   double lora_alpha = 8;
   double lora_dropout = 0;
-  std::string bias = "none";                ///< none | all | lora_only
-  std::vector<std::string> target_modules;  ///< names; empty if target_pattern is set
-  std::string target_pattern;               ///< a regular expression, or "all-linear"
+  std::string bias = "none";                 ///< none | all | lora_only
+  std::vector<std::string> target_modules;   ///< names; empty if target_pattern is set
+  std::string target_pattern;                ///< a regular expression, or "all-linear"
+  std::vector<std::string> exclude_modules;  ///< names; empty if exclude_pattern is set
+  std::string exclude_pattern;               ///< a regular expression
   std::vector<std::string> modules_to_save;
   bool use_rslora = false;
   bool use_dora = false;

@@ -18,6 +18,7 @@ AdapterConfig example() {
   config.target_modules = {"q_proj", "v_proj"};
   config.rank_pattern = {{"layers.0.self_attn.q_proj", 8}};
   config.alpha_pattern = {{"v_proj", 2.5}};
+  config.exclude_modules = {"layers.0.self_attn.v_proj"};
   return config;
 }
 
@@ -41,6 +42,9 @@ TEST(PeftAdapter, ReadsBackWhatItWrote) {
   pattern.target_pattern = ".*_proj";
   pattern.revision = "main";
   pattern.use_rslora = true;
+  pattern.use_dora = true;
+  pattern.exclude_modules.clear();
+  pattern.exclude_pattern = ".*k_proj";
   EXPECT_EQ(parse_adapter_config(Json::parse(adapter_config_json(pattern), "f"), "f"), pattern);
 }
 
@@ -83,7 +87,9 @@ TEST(PeftAdapter, RefusesWhatItCannotCompute) {
       {R"({"peft_type": "LORA", "r": 4, "lora_alpha": "x"})", "lora_alpha"},
       {R"({"peft_type": "LORA", "r": 4, "lora_dropout": 1})", "lora_dropout"},
       {R"({"peft_type": "LORA", "r": 4, "bias": "some"})", "bias"},
-      {R"({"peft_type": "LORA", "r": 4, "use_dora": true})", "use_dora"},
+      {R"({"peft_type": "LORA", "r": 4, "use_dora": 1})", "use_dora"},
+      {R"({"peft_type": "LORA", "r": 4, "layers_to_transform": [0]})", "layers_to_transform"},
+      {R"({"peft_type": "LORA", "r": 4, "exclude_modules": 3})", "exclude_modules"},
       {R"({"peft_type": "LORA", "r": 4, "lora_bias": true})", "lora_bias"},
       {R"({"peft_type": "LORA", "r": 4, "init_lora_weights": "pissa"})", "pissa"},
       {R"({"peft_type": "LORA", "r": 4, "layer_replication": [[0, 2]]})", "layer_replication"},

@@ -12,15 +12,19 @@ std::optional<LoraConfig> adapter_choice(const std::optional<std::filesystem::pa
   const auto refuse = [&](std::string_view what) {
     throw InputError(cat(source, ": ", what, ", which this build does not compute"));
   };
-  if (config.use_dora) refuse("use_dora is true");
-  if (config.bias != "none") refuse("bias is \"" + config.bias + "\"");
-  if (!config.rank_pattern.empty() || !config.alpha_pattern.empty())
-    refuse("rank_pattern or alpha_pattern is set");
   if (!config.modules_to_save.empty()) refuse("modules_to_save is set");
   LoraConfig lora;
   lora.r = int(config.r);
   lora.lora_alpha = config.lora_alpha;
   lora.use_rslora = config.use_rslora;
+  lora.use_dora = config.use_dora;
+  lora.bias = config.bias == "all"         ? LoraBias::all
+              : config.bias == "lora_only" ? LoraBias::lora_only
+                                           : LoraBias::none;
+  for (const auto& [name, rank] : config.rank_pattern) lora.rank_pattern[name] = int(rank);
+  lora.alpha_pattern = config.alpha_pattern;
+  lora.exclude_modules = config.exclude_modules;
+  if (!config.exclude_pattern.empty()) lora.exclude_modules = {config.exclude_pattern};
   lora.target_modules = config.target_modules;
   if (!config.target_pattern.empty()) lora.target_modules = {config.target_pattern};
   return lora;

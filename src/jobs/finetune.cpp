@@ -8,6 +8,7 @@
 
 #include "base/atomic_folder.h"
 #include "base/error.h"
+#include "base/field_visitors.h"
 #include "base/folder_lock.h"
 #include "base/sha256.h"
 #include "jobs/adapter_choice.h"
@@ -28,8 +29,16 @@ AdapterFiles adapter_files(const RunSetup& run, const AdapterPlan& adapter) {
   out.config.r = run.recipe.lora.r;
   out.config.lora_alpha = run.recipe.lora.lora_alpha;
   out.config.lora_dropout = run.recipe.lora.lora_dropout;
-  out.config.target_modules = adapter.target_names;
+  out.config.target_modules = adapter.targets.names;
+  out.config.target_pattern = adapter.targets.pattern;
+  out.config.exclude_modules = adapter.excluded.names;
+  out.config.exclude_pattern = adapter.excluded.pattern;
+  out.config.bias = std::string(EnumNames<LoraBias>::names[std::size_t(run.recipe.lora.bias)]);
+  for (const auto& [name, rank] : run.recipe.lora.rank_pattern)
+    out.config.rank_pattern[name] = rank;
+  out.config.alpha_pattern = run.recipe.lora.alpha_pattern;
   out.config.use_rslora = run.recipe.lora.use_rslora;
+  out.config.use_dora = run.recipe.lora.use_dora;
   for (const auto& [name, bytes] : run.text.files) out.files.push_back({name, bytes});
   return out;
 }
@@ -68,19 +77,18 @@ Json run_identity(const RunSetup& run, const LoadedModel& model) {
   return identity;
 }
 
-/// UserError unless the adapter to start from is scaled as this run's is: its tensors would mean something else.
+/// UserError unless the adapter to start from is scaled as this run's is: its tensors would mean
+/// something else.
 void check_start(const LoraConfig& lora) {
   if (!lora.init_from) return;
   const std::optional<LoraConfig> start = adapter_choice(lora.init_from);
-  if (start->r == lora.r && start->lora_alpha == lora.lora_alpha &&
-      start->use_rslora == lora.use_rslora)
-    return;
-  throw UserError(
-      fmt::format("lora.init_from: {} has r {}, lora_alpha {}, use_rslora {}; the recipe has {}, "
-                  "{}, {}: set them to the "
-                  "adapter's",
-                  *lora.init_from, start->r, start->lora_alpha, start->use_rslora, lora.r,
-                  lora.lora_alpha, lora.use_rslora));
+  const Json there = fields_to_json(*start), here = fields_to_json(lora);
+  for (const std::string_view key :
+       {"r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias"})
+    if (*there.find(key) != *here.find(key))
+      throw UserError(cat("lora.init_from: ", *lora.init_from, " has ", key, " ",
+                          there.find(key)->dump(), "; the recipe has ", here.find(key)->dump(),
+                          ": set it to the adapter's"));
 }
 
 /// UserError if the output would be written among the model's own files.

@@ -69,14 +69,12 @@ struct Refusal {
   std::string_view advice;
 };
 constexpr Refusal kRefused[] = {
-    {"alpha_pattern", "one lora.lora_alpha holds for all modules"},
     {"chat_template", "give a template file in data.chat_template_path"},
     {"dataset", "list the files in data.train_file"},
     {"datasets", "list the files in data.train_file"},
     {"dataset_dir", "list the files in data.train_file"},
     {"deepspeed", "only adapters are trained, so nothing needs to be sharded"},
     {"eos_token", "the model's own end-of-turn token is used"},
-    {"exclude_modules", "name the modules to adapt in lora.target_modules"},
     {"fan_in_fan_out", "leave it out"},
     {"fsdp", "only adapters are trained, so nothing needs to be sharded"},
     {"fsdp_config", "only adapters are trained, so nothing needs to be sharded"},
@@ -87,10 +85,8 @@ constexpr Refusal kRefused[] = {
     {"optim_args", "set training.adam_beta1, adam_beta2 and adam_epsilon"},
     {"optim_target_modules", "AdamW trains every adapter"},
     {"push_to_hub", "write push_to_hub: false and upload the output folder yourself"},
-    {"rank_pattern", "one lora.r holds for all modules"},
     {"special_tokens", "the model's own special tokens are used"},
     {"tokenizer_name", "the tokenizer in the model's folder is used"},
-    {"use_dora", "write use_dora: false; use_rslora is supported"},
 };
 
 bool flag(const ConfigNode& value, std::string_view key) {
@@ -383,7 +379,7 @@ void canonicalize_value(std::string_view key, ConfigNode& value,
                            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   } else if (key == "training.report_to") {
     canonicalize_reporters(value, note);
-  } else if (key == "lora.target_modules") {
+  } else if (key == "lora.target_modules" || key == "lora.exclude_modules") {
     canonicalize_targets(value);
   } else if (key == "data.sampling" && value.text == "group_by_length") {
     note(

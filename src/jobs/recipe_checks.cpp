@@ -106,9 +106,20 @@ void Checker::lora() const {
           "a number above 0 and at most 1000000");
   require(lora.lora_dropout >= 0 && lora.lora_dropout < 1, "lora.lora_dropout",
           "a number from 0 to below 1");
-  require(lora.bias == LoraBias::none, "lora.bias", "none (training biases is not supported)");
   require(lora.modules_to_save.empty(), "lora.modules_to_save",
-          "an empty list (training whole modules is not supported)");
+          "an empty list (embeddings and heads stay as they are; adapters are what is trained)");
+  for (const auto& [name, rank] : lora.rank_pattern)
+    require(rank >= 1 && rank <= 4096, "lora.rank_pattern",
+            cat("ranks from 1 to 4096; found ", printable(name), ": ", rank));
+  for (const auto& [name, alpha] : lora.alpha_pattern)
+    require(alpha > 0 && alpha <= 1e6, "lora.alpha_pattern",
+            cat("numbers above 0 and at most 1000000; found ", printable(name), ": ", alpha));
+  require(!lora.use_dora || lora.lora_dropout == 0, "lora.lora_dropout",
+          "0 with lora.use_dora: true (DoRA is computed without dropout)");
+  require(lora.loraplus_lr_ratio > 0 && lora.loraplus_lr_ratio <= 1e6, "lora.loraplus_lr_ratio",
+          "a number above 0 and at most 1000000");
+  require(std::ranges::none_of(lora.exclude_modules, &std::string::empty), "lora.exclude_modules",
+          "a list of modules, or a regular expression");
   const bool has_targets = !lora.target_modules.empty() &&
                            std::ranges::none_of(lora.target_modules, &std::string::empty);
   require(has_targets, "lora.target_modules",

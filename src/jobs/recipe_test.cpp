@@ -432,7 +432,11 @@ TEST(Recipe, ValuesOutOfRangeAreRefusedByName) {
                                  "lora.r=4097",
                                  "lora.lora_alpha=0",
                                  "lora.lora_dropout=1",
-                                 "lora.bias=all",
+                                 "lora.bias=some",
+                                 "lora.rank_pattern={q_proj: 0}",
+                                 "lora.alpha_pattern={q_proj: -1}",
+                                 "lora.loraplus_lr_ratio=0",
+                                 "lora.exclude_modules=['']",
                                  "lora.modules_to_save=[score]",
                                  "lora.target_modules=[]",
                                  "model.task_type=SEQ_CLS",
@@ -470,6 +474,31 @@ TEST(Recipe, ValuesOutOfRangeAreRefusedByName) {
         << assignment << " -> " << message_with("", {assignment});
   }
   EXPECT_NE(message_with("training: {fp16: true, bf16: true}").find("only one"), std::string::npos);
+  EXPECT_NE(message_with("lora: {use_dora: true, lora_dropout: 0.1}").find("without dropout"),
+            std::string::npos);
+}
+
+TEST(Recipe, TakesPeftsVariantsUnderItsNames) {
+  const LoraConfig lora = parse(R"(
+model: {model_name_or_path: m}
+data: {train_file: rows.json}
+lora:
+  use_rslora: true
+  peft_use_dora: true
+  bias: lora_only
+  exclude_modules: down_proj, o_proj
+  rank_pattern: {q_proj: 4, ".*layers\\.1\\..*v_proj": 2}
+  alpha_pattern: {q_proj: 2.5}
+  loraplus_lr_ratio: 16
+)")
+                              .lora;
+  EXPECT_TRUE(lora.use_rslora && lora.use_dora);
+  EXPECT_EQ(lora.bias, LoraBias::lora_only);
+  EXPECT_EQ(lora.exclude_modules, (std::vector<std::string>{"down_proj", "o_proj"}));
+  EXPECT_EQ(lora.rank_pattern,
+            (std::map<std::string, int>{{"q_proj", 4}, {".*layers\\.1\\..*v_proj", 2}}));
+  EXPECT_EQ(lora.alpha_pattern, (std::map<std::string, double>{{"q_proj", 2.5}}));
+  EXPECT_EQ(lora.loraplus_lr_ratio, 16);
 }
 
 TEST(Recipe, NoKeyHasTwoMeanings) {

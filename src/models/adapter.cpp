@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numbers>
-#include <optional>
 #include <set>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/regex.h"
+#include "models/module_match.h"
 
 namespace elenchus {
 namespace {
@@ -21,32 +21,51 @@ std::string last_name(std::string_view module) {
   return std::string(module.substr(module.rfind('.') + 1));
 }
 
-/// Whether a target that is a list entry names this module.
-bool names(std::string_view target, std::string_view module) {
-  return module == target || (module.size() > target.size() && module.ends_with(target) &&
-                              module[module.size() - target.size() - 1] == '.');
+/// PEFT's names of what is trained beside a projection's A and B.
+constexpr std::string_view kMagnitude = "lora_magnitude_vector";
+
+std::string bias_name(const AdapterPlan& plan, std::int64_t layer, int projection) {
+  return plan.module(layer, projection).rank > 0 ? "base_layer.bias" : "bias";
 }
 
-/// What target_modules stands for, and which of its entries matched something.
-class TargetTest {
+/// rank_pattern or alpha_pattern.
+template <class T>
+class Patterns {
  public:
-  explicit TargetTest(const std::vector<std::string>& targets) : targets_(targets) {
-    if (targets.size() == 1 && targets[0].find_first_of("*+?()[]|^$\\{") != std::string::npos)
-      regex_.emplace(targets[0], "lora.target_modules");
+  Patterns(const std::map<std::string, T>& values, std::string_view key) : key_(key) {
+    for (const auto& [text, value] : values)
+      patterns_.push_back({text, ModulePattern(text, key), value});
   }
-  bool operator()(std::string_view module) {
-    bool any = false;
-    for (const std::string& target : targets_)
-      if (target == "all-linear" || (regex_ ? regex_->matches(module) : names(target, module)))
-        any = (used_.insert(target), true);
-    return any;
+  /// The value of the key that matches. UserError if two do with different values: PEFT takes the
+  /// first, but its file has no order.
+  T of(std::string_view module, T fallback) {
+    const Pattern* found = nullptr;
+    for (Pattern& pattern : patterns_) {
+      if (!pattern.matcher.matches(module)) continue;
+      pattern.used = true;
+      if (found && found->value != pattern.value)
+        throw UserError(cat(key_, ": \"", printable(found->text), "\" and \"",
+                            printable(pattern.text), "\" both match ", module,
+                            "; expected keys that do not overlap"));
+      found = &pattern;
+    }
+    return found ? found->value : fallback;
   }
-  bool used(const std::string& target) const { return used_.contains(target); }
+  void check_used() const {
+    for (const Pattern& pattern : patterns_)
+      if (!pattern.used)
+        throw UserError(cat(key_, ": \"", printable(pattern.text), "\" matches no adapted module"));
+  }
 
  private:
-  const std::vector<std::string>& targets_;
-  std::optional<RecipeRegex> regex_;
-  std::set<std::string> used_;
+  struct Pattern {
+    std::string text;
+    ModulePattern matcher;
+    T value;
+    bool used = false;
+  };
+  std::string_view key_;
+  std::vector<Pattern> patterns_;
 };
 
 /// Normal values of mean 0: Box and Muller's transform of pairs of uniform ones.
@@ -101,38 +120,69 @@ bool has_bias(const DecoderConfig& c, Slot slot) {
   }
 }
 
+namespace {
+
+[[noreturn]] void throw_no_module(std::string_view key, const std::string& entry,
+                                  const std::set<std::string>& there) {
+  std::string known;
+  for (const std::string& name : there) known += (known.empty() ? "" : ", ") + name;
+  throw UserError(cat(key, ": \"", printable(entry),
+                      "\" matches no projection of this model; it has: ", known,
+                      key == "lora.target_modules" ? " (or write all-linear)" : ""));
+}
+
+}  // namespace
+
 AdapterPlan plan_adapter(const LoraConfig& config, const Architecture& architecture,
                          const DecoderConfig& decoder) {
-  AdapterPlan plan{.ranks = {},
-                   .scale = config.lora_alpha /
-                            (config.use_rslora ? std::sqrt(double(config.r)) : double(config.r)),
-                   .dropout = float(config.lora_dropout),
-                   .target_names = {}};
+  if (config.use_dora && config.lora_dropout > 0)
+    throw UserError(cat("lora.lora_dropout: found ", config.lora_dropout,
+                        " with use_dora: true; DoRA is computed without dropout: set it to 0"));
+  AdapterPlan plan;
+  plan.dropout = float(config.lora_dropout);
+  plan.use_dora = config.use_dora;
+  plan.b_rate_factor = config.loraplus_lr_ratio;
   std::set<std::string> adapted, there;
-  TargetTest is_target(config.target_modules);
+  ModuleList targets(config.target_modules, "lora.target_modules"),
+      excluded(config.exclude_modules, "lora.exclude_modules");
+  Patterns ranks(config.rank_pattern, "lora.rank_pattern");
+  Patterns alphas(config.alpha_pattern, "lora.alpha_pattern");
   for (std::int64_t layer = 0; layer < decoder.layers; ++layer)
     for (const Slot slot : kProjectionSlots) {
       if (!has_projection(decoder, slot)) {
-        plan.ranks.push_back(0);
+        plan.modules.emplace_back();
         continue;
       }
-      const std::string module = architecture.module_name(slot, layer);
-      const bool chosen = is_target(module);
-      plan.ranks.push_back(chosen ? config.r : 0);
-      there.insert(last_name(module));
-      if (chosen) adapted.insert(last_name(module));
+      const std::string name = architecture.module_name(slot, layer);
+      there.insert(last_name(name));
+      const bool asked_for = targets.matches(name), left_out = excluded.matches(name);
+      ModulePlan module;
+      if (asked_for && !left_out) {
+        adapted.insert(last_name(name));
+        module.rank = ranks.of(name, config.r);
+        const double divisor =
+            config.use_rslora ? std::sqrt(double(module.rank)) : double(module.rank);
+        module.scale = alphas.of(name, config.lora_alpha) / divisor;
+      }
+      module.bias =
+          has_bias(decoder, slot) &&
+          (config.bias == LoraBias::all || (config.bias == LoraBias::lora_only && module.rank > 0));
+      plan.modules.push_back(module);
     }
-  for (const std::string& target : config.target_modules)
-    if (!is_target.used(target)) {
-      std::string known;
-      for (const std::string& name : there) known += (known.empty() ? "" : ", ") + name;
-      throw UserError(cat("lora.target_modules: \"", printable(target),
-                          "\" matches no projection of this model; it has: ", known,
-                          " (or write all-linear)"));
-    }
+  if (const std::string* entry = targets.unused())
+    throw_no_module("lora.target_modules", *entry, there);
+  if (const std::string* entry = excluded.unused())
+    throw_no_module("lora.exclude_modules", *entry, there);
+  ranks.check_used();
+  alphas.check_used();
   if (adapted.empty())
-    throw UserError("lora.target_modules: the list is empty, so nothing would be trained");
-  plan.target_names.assign(adapted.begin(), adapted.end());
+    throw UserError("lora.target_modules: no module is left to adapt, so nothing would be trained");
+  plan.targets = targets.is_pattern() ? AdapterPlan::Modules{{}, config.target_modules[0]}
+                                      : AdapterPlan::Modules{config.target_modules, {}};
+  if (std::ranges::find(config.target_modules, "all-linear") != config.target_modules.end())
+    plan.targets.names.assign(adapted.begin(), adapted.end());
+  plan.excluded = excluded.is_pattern() ? AdapterPlan::Modules{{}, config.exclude_modules[0]}
+                                        : AdapterPlan::Modules{config.exclude_modules, {}};
   return plan;
 }
 
@@ -140,21 +190,45 @@ std::vector<ParamSet::Entry> adapter_entries(const AdapterPlan& plan,
                                              const Architecture& architecture,
                                              const DecoderConfig& decoder) {
   std::vector<ParamSet::Entry> entries;
-  const auto add = [&](std::int64_t layer, int projection, std::string_view factor) {
-    const std::int64_t rank = plan.rank(layer, projection);
-    if (rank == 0) return;
-    const Shape shape = projection_shape(decoder, kProjectionSlots[projection]);
-    entries.push_back({architecture.module_name(kProjectionSlots[projection], layer) + "." +
-                           std::string(factor) + ".weight",
-                       factor == "lora_A" ? Shape{rank, shape[1]} : Shape{shape[0], rank}});
+  const auto add = [&](std::int64_t layer, int projection, std::string_view part) {
+    const ModulePlan module = plan.module(layer, projection);
+    if (module.rank == 0 && !module.bias) return;
+    const Slot slot = kProjectionSlots[projection];
+    const Shape shape = projection_shape(decoder, slot);
+    const std::string name = architecture.module_name(slot, layer) + ".";
+    const double b_rate = plan.b_rate_factor;
+    if (part == "bias") {
+      if (module.bias)
+        entries.push_back({name + bias_name(plan, layer, projection), {shape[0]}, false, b_rate});
+    } else if (module.rank == 0) {
+      return;
+    } else if (part == "lora_A") {
+      entries.push_back({name + "lora_A.weight", {module.rank, shape[1]}});
+    } else if (part == "lora_B") {
+      entries.push_back({name + "lora_B.weight", {shape[0], module.rank}, true, b_rate});
+    } else if (plan.use_dora) {
+      entries.push_back({cat(name, kMagnitude), {shape[0]}, true, b_rate});
+    }
   };
   for (std::int64_t layer = 0; layer < decoder.layers; ++layer)
     for (std::size_t group = 0; group + 1 < std::size(kGroups); ++group)
-      for (const std::string_view factor : {"lora_A", "lora_B"})
+      for (const std::string_view part : {"lora_A", "lora_B", "magnitude", "bias"})
         for (int projection = kGroups[group]; projection < kGroups[group + 1]; ++projection)
-          add(layer, projection, factor);
+          add(layer, projection, part);
   static_assert(kGroups[4] == kProjections);
   return entries;
+}
+
+AdapterParams find_params(ParamSet& params, const AdapterPlan& plan,
+                          const Architecture& architecture, std::int64_t layer, int projection) {
+  const auto find = [&](std::string_view part) {
+    return params.find(
+        cat(architecture.module_name(kProjectionSlots[projection], layer), ".", part));
+  };
+  return {.a = find("lora_A.weight"),
+          .b = find("lora_B.weight"),
+          .magnitude = find(kMagnitude),
+          .bias = find(bias_name(plan, layer, projection))};
 }
 
 void init_adapter(Stream& stream, ParamSet& params, std::uint64_t seed) {
@@ -162,11 +236,13 @@ void init_adapter(Stream& stream, ParamSet& params, std::uint64_t seed) {
   std::uint32_t index = 0;
   for (Param& param : params.params()) {
     const RandomKey key{.seed = seed, .use = RandomUse::lora_init, .step = index++, .site = 0};
+    const bool is_a = param.name.ends_with("lora_A.weight"), is_score = param.name == kScoreName;
+    if (!is_a && !is_score && !param.name.ends_with("lora_B.weight")) continue;
     std::vector<float> values(std::size_t(param.value.elements()), 0.0f);
-    if (param.name.ends_with("lora_A.weight")) {
+    if (is_a) {
       const float bound = 1 / std::sqrt(float(param.value.dim(1)));
       for (std::size_t i = 0; i < values.size(); ++i) values[i] = (2 * key.uniform(i) - 1) * bound;
-    } else if (param.name == kScoreName) {
+    } else if (is_score) {
       fill_normal(values, key, 0.02);
     }
     stream.copy(param.value, ConstTensor(values.data(), param.value.shape(), DType::f32));
@@ -185,7 +261,9 @@ void load_adapter(Stream& stream, ParamSet& params, const TensorSource& source) 
                            "other target_modules"));
   for (Param& param : params.params()) {
     const TensorEntry& entry = source.at(cat(kPrefix, param.name));
-    if (entry.shape != std::vector<std::int64_t>{param.value.dim(0), param.value.dim(1)})
+    std::vector<std::int64_t> shape;
+    for (int i = 0; i < param.value.shape().rank(); ++i) shape.push_back(param.value.dim(i));
+    if (entry.shape != shape)
       throw InputError(cat(source.description(), ": tensor ", printable(entry.name), " has shape ",
                            entry.shape_text(), "; expected ", param.value.shape().text()));
     std::vector<float> values(std::size_t(entry.elements()));

@@ -8,6 +8,9 @@
 #include "models/gguf_config.h"
 #include "models/rope_frequencies.h"
 #include "models/weight_reader.h"
+#include "ops/dora/dora.h"
+#include "ops/elementwise/elementwise.h"
+#include "ops/nf4/nf4.h"
 
 namespace elenchus {
 namespace {
@@ -78,6 +81,9 @@ class BlockBuilder {
                         options_.compute);
   }
 
+  /// What the blocks refer to beside the reader's weights.
+  std::vector<Buffer> take_buffers() { return std::move(buffers_); }
+
  private:
   ConstTensor norm(Slot slot, std::int64_t layer) {
     return reader_.vector(slot, layer, "weight", model_.config.width);
@@ -98,8 +104,9 @@ class BlockBuilder {
     std::vector<Param*> a_factors;
     for (int i = first; i < last; ++i) {
       if (!has_projection(model_.config, kProjectionSlots[i])) continue;
-      parts.push_back(part(layer, i));
-      if (adapter_.rank(layer, i) > 0) a_factors.push_back(&param(layer, i, "lora_A"));
+      const AdapterParams trained = find_params(params_, adapter_, *model_.architecture, layer, i);
+      parts.push_back(part(layer, i, trained));
+      if (trained.a) a_factors.push_back(trained.a);
     }
     Tensor a, da;
     if (!a_factors.empty()) {
@@ -113,7 +120,7 @@ class BlockBuilder {
     return Projection(std::move(parts), a, da, adapter_.dropout, std::uint32_t(layer * 64 + first));
   }
 
-  Projection::Part part(std::int64_t layer, int i) {
+  Projection::Part part(std::int64_t layer, int i, const AdapterParams& trained) {
     const Slot slot = kProjectionSlots[i];
     const Shape shape = projection_shape(model_.config, slot);
     const bool paired = model_.paired_qk_rows && (slot == Slot::q || slot == Slot::k);
@@ -124,19 +131,45 @@ class BlockBuilder {
                                       ? reader_.vector(slot, layer, "bias", shape[0])
                                       : ConstTensor{}};
     reader_.set_paired_rows(0);
-    if (adapter_.rank(layer, i) > 0) {
-      part.b = &param(layer, i, "lora_B");
-      part.scale = float(adapter_.scale);
+    if (trained.bias) {
+      stream_.copy(trained.bias->value, part.bias);
+      part.bias = trained.bias->value;
+      part.dbias = trained.bias->grad;
+    }
+    part.b = trained.b;
+    part.scale = float(adapter_.module(layer, i).scale);
+    if (trained.magnitude) {
+      part.magnitude = trained.magnitude;
+      part.row_squares = row_squares(part.weight);
+      start_magnitude(*part.magnitude, part.row_squares);
     }
     return part;
   }
 
-  Param& param(std::int64_t layer, int projection, std::string_view factor) {
-    Param* found =
-        params_.find(cat(model_.architecture->module_name(kProjectionSlots[projection], layer), ".",
-                         factor, ".weight"));
-    expect(found != nullptr, "the adapter plan and its parameters disagree");
-    return *found;
+  /// The squared lengths of a weight's rows, f32 [out].
+  ConstTensor row_squares(const FrozenWeight& weight) {
+    buffers_.emplace_back(stream_, Shape{shape_of(weight)[0]}, DType::f32);
+    const Tensor squares = buffers_.back().tensor();
+    const Buffer rows(stream_, shape_of(weight), DType::f32);
+    if (const auto* nf4 = std::get_if<Nf4Weight>(&weight))
+      ops::dequantize_nf4(stream_, rows.tensor(), *nf4);
+    else
+      ops::convert(stream_, rows.tensor(), std::get<DenseWeight>(weight).matrix);
+    ops::row_squares(stream_, squares, rows.tensor());
+    stream_.synchronize();
+    return squares;
+  }
+
+  /// A magnitude starts at the lengths of the rows: nothing is changed at first.
+  void start_magnitude(const Param& magnitude, ConstTensor squares) {
+    if (stream_.dry()) return;
+    std::vector<float> lengths(std::size_t(squares.elements()), 0.0f);
+    const Tensor host(lengths.data(), squares.shape(), DType::f32);
+    stream_.copy(host, squares);
+    stream_.synchronize();
+    for (float& length : lengths) length = std::sqrt(length);
+    stream_.copy(magnitude.value, host);
+    stream_.synchronize();
   }
 
   Stream& stream_;
@@ -145,6 +178,7 @@ class BlockBuilder {
   const LoadOptions& options_;
   const AdapterPlan& adapter_;
   ParamSet& params_;
+  std::vector<Buffer> buffers_;
 };
 
 /// Finds the head among the parameters, gives it the values that the files have for it, and puts
@@ -251,6 +285,7 @@ LoadedModel build_model(Stream& stream, ModelIdentity model, WeightSource& reade
     parts.head = reader.has_own_head(config.tied_head) ? reader.dense(Slot::head, 0, vocabulary)
                                                        : parts.embedding;
   for (Buffer& buffer : reader.take_buffers()) parts.buffers.push_back(std::move(buffer));
+  for (Buffer& buffer : builder.take_buffers()) parts.buffers.push_back(std::move(buffer));
   parts.config = std::move(config);
   loaded.base_fingerprint = reader.fingerprint();
   loaded.decoder = std::make_unique<Decoder>(std::move(parts));

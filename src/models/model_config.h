@@ -92,10 +92,17 @@ struct LoraConfig {
   /// Names of projections; or the one entry "all-linear"; or one entry that is a regular
   /// expression.
   std::vector<std::string> target_modules = {"all-linear"};
+  std::vector<std::string> exclude_modules;  ///< written as target_modules
+  /// r and lora_alpha of modules whose name, or its end after a dot, a key matches whole as a
+  /// regular expression.
+  std::map<std::string, int> rank_pattern;
+  std::map<std::string, double> alpha_pattern;
   double lora_dropout = 0;
   LoraBias bias = LoraBias::none;
   std::vector<std::string> modules_to_save;
   bool use_rslora = false;
+  bool use_dora = false;
+  double loraplus_lr_ratio = 1;
   std::optional<std::string> init_from;
 
   template <class Self, class V>
@@ -106,11 +113,22 @@ struct LoraConfig {
             "projections to adapt: a list, all-linear, or a regular expression",
             {"lora_target_modules", "lora_target"}},
       s.target_modules);
+    v(Field{"exclude_modules", "projections to leave out: a list, or a regular expression"},
+      s.exclude_modules);
+    v(Field{"rank_pattern", "other ranks by module: {name or regular expression: r}"},
+      s.rank_pattern);
+    v(Field{"alpha_pattern", "other lora_alpha by module: {name or regular expression: alpha}"},
+      s.alpha_pattern);
     v(Field{"lora_dropout", "dropout on the adapter's input"}, s.lora_dropout);
-    v(Field{"bias", "which biases to train: none"}, s.bias);
+    v(Field{"bias", "which biases of the model to train: none, all, lora_only"}, s.bias);
     v(Field{"modules_to_save", "modules trained and saved whole", {"lora_modules_to_save"}},
       s.modules_to_save);
-    v(Field{"use_rslora", "scale by lora_alpha / sqrt(r)"}, s.use_rslora);
+    v(Field{"use_rslora", "scale by lora_alpha / sqrt(r)", {"peft_use_rslora"}}, s.use_rslora);
+    v(Field{"use_dora",
+            "train the length of each row of the weights apart from its direction (DoRA)",
+            {"peft_use_dora"}},
+      s.use_dora);
+    v(Field{"loraplus_lr_ratio", "learning rate of B over that of A (LoRA+)"}, s.loraplus_lr_ratio);
     v(Field{"init_from", "an adapter folder to start from"}, s.init_from);
   }
 };

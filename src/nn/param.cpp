@@ -15,7 +15,9 @@ ParamSet::ParamSet(Stream& stream, std::span<const Entry> entries) {
     const std::int64_t count = entry.shape.elements();
     params_.push_back({.name = entry.name,
                        .value = values_.tensor().rows(first, count).reshaped(entry.shape),
-                       .grad = grads_.tensor().rows(first, count).reshaped(entry.shape)});
+                       .grad = grads_.tensor().rows(first, count).reshaped(entry.shape),
+                       .weight_decay = entry.weight_decay,
+                       .rate_factor = entry.rate_factor});
     first += count;
   }
 }

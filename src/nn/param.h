@@ -15,6 +15,7 @@ struct Param {
                      ///< "model.layers.0.self_attn.q_proj.lora_A.weight"
   Tensor value, grad;
   bool weight_decay = true;
+  double rate_factor = 1;  ///< of the learning rate (LoRA+)
 };
 
 /// All trained tensors of a model, values end to end in one buffer and gradients in another, in the
@@ -24,6 +25,8 @@ class ParamSet {
   struct Entry {
     std::string name;
     Shape shape;
+    bool weight_decay = true;
+    double rate_factor = 1;
   };
   ParamSet() = default;
   ParamSet(Stream& stream, std::span<const Entry> entries);

@@ -1,6 +1,11 @@
 #include "nn/projection.h"
 
+#include <algorithm>
+
+#include "ops/columns/columns.h"
+#include "ops/dora/dora.h"
 #include "ops/dropout/dropout.h"
+#include "ops/elementwise/elementwise.h"
 #include "ops/matmul/matmul.h"
 
 namespace elenchus {
@@ -26,6 +31,13 @@ Projection::Projection(std::vector<Part> parts, Tensor a, Tensor da, float dropo
   }
   expect(rank_ == (a_ ? a_.dim(0) : 0),
          "projection: A must have a row for each column of the B factors");
+  if (std::ranges::none_of(parts_, [](const Part& part) { return part.magnitude != nullptr; }))
+    return;
+  expect(dropout_ == 0, "projection: magnitudes go without dropout");
+  for (ops::LinearPart& part : linear_) {
+    part.bias = {};  // added after the magnitudes
+    plain_.push_back({.weight = part.weight});
+  }
 }
 
 RandomKey Projection::key(const Context& ctx) const {
@@ -46,10 +58,94 @@ void Projection::forward(Context& ctx, Tensor y, Tensor xa, ConstTensor x) const
     ops::matmul(ctx.stream, ctx.arena, xa, input, Transpose::as_is, a_, Transpose::transposed);
   }
   ops::frozen_linear_forward(ctx.stream, ctx.arena, y, x, linear_, xa);
+  if (!plain_.empty()) apply_magnitudes(ctx, y);
+}
+
+Projection::ColumnFactors Projection::column_factors(Context& ctx, DType compute) const {
+  const ColumnFactors columns{.factor = ctx.arena.alloc({out_}, DType::f32),
+                              .norm = ctx.arena.alloc({out_}, DType::f32)};
+  Arena::Scope scratch(ctx.arena);
+  ConstTensor a = a_;
+  if (compute != DType::f32) {
+    Tensor narrow = ctx.arena.alloc(a_.shape(), compute);
+    ops::convert(ctx.stream, narrow, a_);
+    a = narrow;
+  }
+  Tensor projected = ctx.arena.alloc({rank_, out_}, compute);
+  ops::frozen_linear_forward(ctx.stream, ctx.arena, projected, a, plain_, {});
+  std::int64_t first_rank = 0, first_column = 0;
+  for (const Part& part : parts_) {
+    const std::int64_t out = shape_of(part.weight)[0], rank = part.b ? part.b->value.dim(1) : 0;
+    const Tensor factor = columns.factor.rows(first_column, out);
+    if (part.magnitude) {
+      Arena::Scope inner(ctx.arena);
+      const ConstTensor own = a_.rows(first_rank, rank);
+      Tensor gram = ctx.arena.alloc({rank, rank}, DType::f32);
+      ops::matmul(ctx.stream, ctx.arena, gram, own, Transpose::as_is, own, Transpose::transposed);
+      ops::dora_factors(ctx.stream, factor, columns.norm.rows(first_column, out),
+                        {.squares = part.row_squares,
+                         .magnitude = part.magnitude->value,
+                         .lora_b = part.b->value,
+                         .gram = gram,
+                         .projected = projected,
+                         .first_rank = first_rank,
+                         .first_column = first_column,
+                         .scale = part.scale});
+    } else {
+      ops::fill(ctx.stream, factor, 1);
+    }
+    first_rank += rank;
+    first_column += out;
+  }
+  return columns;
+}
+
+void Projection::apply_magnitudes(Context& ctx, Tensor y) const {
+  Arena::Scope scratch(ctx.arena);
+  const ColumnFactors columns = column_factors(ctx, y.dtype());
+  Tensor bias = ctx.arena.alloc({out_}, DType::f32);
+  ctx.stream.zero(bias);
+  std::int64_t first = 0;
+  for (const Part& part : parts_) {
+    const std::int64_t out = shape_of(part.weight)[0];
+    if (part.bias) ctx.stream.copy(bias.rows(first, out), part.bias);
+    first += out;
+  }
+  ops::scale_columns(ctx.stream, y, y, columns.factor, bias);
+}
+
+Tensor Projection::magnitude_backward(Context& ctx, ConstTensor dy, ConstTensor x,
+                                      ConstTensor xa) const {
+  Tensor z = ctx.arena.alloc(dy.shape(), dy.dtype());
+  Arena::Scope scratch(ctx.arena);
+  const ColumnFactors columns = column_factors(ctx, dy.dtype());
+  ops::frozen_linear_forward(ctx.stream, ctx.arena, z, x, linear_, xa);
+  std::int64_t first = 0;
+  for (const Part& part : parts_) {
+    const std::int64_t out = shape_of(part.weight)[0];
+    if (part.magnitude)
+      ops::add_column_sums(ctx.stream, part.magnitude->grad, dy, z, columns.norm.rows(first, out),
+                           first);
+    first += out;
+  }
+  ops::scale_columns(ctx.stream, z, dy, columns.factor, {});
+  return z;
 }
 
 void Projection::backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x,
                           ConstTensor xa) const {
+  Arena::Scope scratch(ctx.arena);
+  std::int64_t first = 0;
+  for (const Part& part : parts_) {
+    if (part.dbias) ops::add_column_sums(ctx.stream, part.dbias, dy, {}, {}, first);
+    first += shape_of(part.weight)[0];
+  }
+  if (!plain_.empty()) dy = magnitude_backward(ctx, dy, x, xa);
+  lora_backward(ctx, dx, dy, x, xa);
+}
+
+void Projection::lora_backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x,
+                               ConstTensor xa) const {
   if (rank_ == 0)
     return ops::frozen_linear_backward(ctx.stream, ctx.arena, dx, dy, linear_, {}, {});
   Arena::Scope scratch(ctx.arena);

@@ -13,7 +13,10 @@ namespace elenchus {
 /// y = concat_i( x W_i^T + bias_i + s_i (dropout(x) A_i^T) B_i^T ),  s_i = alpha / rank   (arXiv:2106.09685, sec. 4.1)
 ///   W_i [out_i, in] frozen, dense or NF4    A [sum R_i, in] the factors A_i end to end    B_i [out_i, R_i]
 ///   dB_i += s_i dy_i^T xa_i    dxa_i = s_i dy_i B_i    dA += dxa^T dropout(x)    dx = sum_i dy_i W_i + dropout(dxa A)
-/// The projections of a group share one dropout mask.
+/// The projections of a group share one dropout mask. A part with a magnitude (DoRA, ops/dora) has
+/// y_i = g_i z_i + bias_i, z_i the sum above without bias, g_i = m_i / ||W_i + s_i B_i A_i|| by row:
+///   dz_i = g_i dy_i    dm_i += sum_n dy_i z_i / ||.||    the norm counts as a constant
+/// z is computed again in backward.
 class Projection {
  public:
   struct Part {
@@ -21,6 +24,9 @@ class Projection {
     ConstTensor bias;    ///< [out], or empty
     Param* b = nullptr;  ///< [out, R], or null without an adapter
     float scale = 0;
+    Tensor dbias{};              ///< f32 [out] the gradient of a trained bias, or empty
+    Param* magnitude = nullptr;  ///< [out] of DoRA, or null
+    ConstTensor row_squares{};   ///< f32 [out] ||W_j||^2, with a magnitude
   };
   /// `a` is one tensor over the A factors of all adapted parts; `site` tells this group's dropout
   /// from the others'.
@@ -42,11 +48,22 @@ class Projection {
   void backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x, ConstTensor xa) const;
 
  private:
+  /// Per column of y: DoRA's factor, 1 where a part has none, and the norm it divides by.
+  struct ColumnFactors {
+    Tensor factor, norm;  ///< f32 [out]
+  };
+  ColumnFactors column_factors(Context& ctx, DType compute) const;
+  /// y = factor y + bias.
+  void apply_magnitudes(Context& ctx, Tensor y) const;
+  /// The gradient of z in the arena; adds to those of the magnitudes.
+  Tensor magnitude_backward(Context& ctx, ConstTensor dy, ConstTensor x, ConstTensor xa) const;
+  void lora_backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x, ConstTensor xa) const;
   bool drops(const Context& ctx) const { return ctx.dropout && dropout_ > 0; }
   RandomKey key(const Context& ctx) const;
 
   std::vector<Part> parts_;
   std::vector<ops::LinearPart> linear_;
+  std::vector<ops::LinearPart> plain_;  ///< of a group with magnitudes: weights alone
   std::vector<Tensor> db_;
   Tensor a_, da_;
   float dropout_;

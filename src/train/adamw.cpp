@@ -37,10 +37,11 @@ AdamW::AdamW(Stream& stream, ParamSet& params, const TrainingConfig& config)
   for (const Param& param : params.params()) {
     const std::int64_t first = flat_offset(params, param), count = param.value.elements();
     if (!ranges_.empty() && ranges_.back().weight_decay == param.weight_decay &&
+        ranges_.back().rate_factor == param.rate_factor &&
         ranges_.back().first + ranges_.back().count == first)
       ranges_.back().count += count;
     else
-      ranges_.push_back({first, count, param.weight_decay});
+      ranges_.push_back({first, count, param.weight_decay, param.rate_factor});
   }
 }
 
@@ -56,12 +57,12 @@ UpdateResult AdamW::clip_and_step(const UpdateRequest& request) {
                     flat_range(m_.tensor(), range.first, range.count),
                     flat_range(v_.tensor(), range.first, range.count),
                     flat_range(params_.grads(), range.first, range.count),
-                    {.learning_rate = float(request.learning_rate),
-                     .beta1 = float(beta1_),
-                     .beta2 = float(beta2_),
-                     .epsilon = float(epsilon_),
-                     .weight_decay = range.weight_decay ? float(weight_decay_) : 0.0f,
-                     .gradient_scale = float(request.gradient_scale * clip),
+                    {.learning_rate = request.learning_rate * range.rate_factor,
+                     .beta1 = beta1_,
+                     .beta2 = beta2_,
+                     .epsilon = epsilon_,
+                     .weight_decay = range.weight_decay ? weight_decay_ : 0,
+                     .gradient_scale = request.gradient_scale * clip,
                      .step = updates_});
   return {norm, true};
 }

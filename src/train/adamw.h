@@ -42,11 +42,12 @@ class AdamW {
   struct Range {
     std::int64_t first, count;
     bool weight_decay;
+    double rate_factor;
   };
   Stream& stream_;
   ParamSet& params_;
   Buffer m_, v_;
-  std::vector<Range> ranges_;  // of equal weight decay, covering every parameter
+  std::vector<Range> ranges_;  // of equal weight decay and rate, covering every parameter
   double beta1_, beta2_, epsilon_, weight_decay_;
   std::int64_t updates_ = 0;
 };

@@ -10,6 +10,7 @@ import pathlib
 
 import bitsandbytes
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
@@ -54,7 +55,45 @@ def prequantised(name, **settings):
                   folder / "golden.safetensors")
 
 
+def variant(name, **settings):
+    """An adapter of PEFT on the tiny llama with biases: its logits, losses and every gradient."""
+    torch.manual_seed(13)
+    model = AutoModelForCausalLM.from_pretrained(HERE / "llama_tied_scaled", dtype=torch.float32)
+    peft = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
+    with torch.no_grad():
+        for key, parameter in peft.named_parameters():
+            if parameter.requires_grad:
+                noise = torch.randn_like(parameter) * 0.1
+                parameter.copy_(noise if "lora_A" in key or "lora_B" in key else parameter + noise)
+    folder = HERE / "variants" / name
+    peft.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    config.update(base_model_name_or_path="llama_tied_scaled")
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()  # a set, in another order at every run
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    out, nats = {}, 0
+    for i, row in enumerate(ROWS):
+        logits = peft(torch.tensor([row])).logits[0]
+        out[f"adapted_logits.{i}"] = logits
+        nats = nats + torch.nn.functional.cross_entropy(logits[:-1], torch.tensor(row[1:]), reduction="sum")
+    nats.backward()
+    out["nats"] = nats
+    for key, parameter in peft.named_parameters():
+        if parameter.grad is not None:
+            key = key.replace("base_model.model.", "", 1).replace(".default", "")
+            out["grad." + key.replace("lora_magnitude_vector.weight", "lora_magnitude_vector")] = parameter.grad
+    save_file({k: v.detach().contiguous() for k, v in out.items()}, folder / "golden.safetensors")
+
+
 if __name__ == "__main__":
+    variant("dora", r=3, lora_alpha=5, use_dora=True, bias="all", target_modules="all-linear",
+            exclude_modules=["layers.0.mlp.up_proj", "k_proj"],
+            rank_pattern={"q_proj": 2, r"layers\.1\.mlp\.(gate|down)_proj": 5}, alpha_pattern={"down_proj": 2.5})
+    variant("rslora", r=4, lora_alpha=3, use_rslora=True, bias="lora_only",
+            target_modules=r".*layers\.\d+\.(self_attn\.[qv]_proj|mlp\.up_proj)", exclude_modules=r".*1\.mlp.*",
+            rank_pattern={"v_proj": 1})
     prequantised("llama_nf4", bnb_4bit_use_double_quant=True)
     prequantised("llama_nf4_single", bnb_4bit_use_double_quant=False, bnb_4bit_quant_storage=torch.float32)
     print(json.dumps({p.name: p.stat().st_size for p in sorted(HERE.rglob("*")) if p.is_file()}, indent=1))

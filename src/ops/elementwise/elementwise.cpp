@@ -92,6 +92,14 @@ void add(Stream& stream, Tensor y, ConstTensor a, ConstTensor b) {
   });
 }
 
+void fill(Stream& stream, Tensor y, float value) {
+  expect(y.dtype() == DType::f32, "fill: y is not f32");
+  if (stream.dry()) return;
+  if constexpr (kCudaBuilt)
+    if (stream.on_cuda()) return cuda::fill(stream, y, value);
+  for (float& each : y.values<float>()) each = value;
+}
+
 void convert(Stream& stream, Tensor y, ConstTensor x) {
   expect(y.shape() == x.shape(), "convert: shapes differ");
   if (stream.dry()) return;

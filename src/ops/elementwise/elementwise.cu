@@ -31,6 +31,11 @@ __global__ void cap_kernel(T* x, float cap, std::int64_t packs) {
   store<V>(x + i * V, values);
 }
 
+__global__ void fill_kernel(float* y, float value, std::int64_t elements) {
+  const std::int64_t i = thread_index();
+  if (i < elements) y[i] = value;
+}
+
 enum class Rows { gathered, scattered };
 
 /// Pack i of the M indexed rows.
@@ -83,6 +88,15 @@ void add(Stream& stream, Tensor y, ConstTensor a, ConstTensor b) {
     });
   });
   check_launch("add");
+}
+
+void fill(Stream& stream, Tensor y, float value) {
+  CudaStream& device = cuda_side(stream);
+  const std::int64_t elements = y.elements();
+  if (elements == 0) return;
+  fill_kernel<<<blocks_for(elements), kBlockThreads, 0, device.queue()>>>(y.as<float>(), value,
+                                                                          elements);
+  check_launch("fill");
 }
 
 void convert(Stream& stream, Tensor y, ConstTensor x) {

@@ -7,6 +7,8 @@ namespace elenchus::ops {
 /// y = a + b; f32|f16|bf16, one shape; y and a of one dtype, b of its own; those of one dtype may
 /// alias. Added in f32, rounded once.
 void add(Stream&, Tensor y, ConstTensor a, ConstTensor b);
+/// Every element of y f32 becomes `value`.
+void fill(Stream&, Tensor y, float value);
 /// y = x in y's dtype, rounded to nearest even. One shape.
 void convert(Stream&, Tensor y, ConstTensor x);
 /// x = cap * tanh(x / cap) in place; f32|f16|bf16, cap > 0.
@@ -18,6 +20,7 @@ void scatter_add_rows(Stream&, Tensor y, ConstTensor x, ConstTensor index);
 
 namespace cuda {  // in elementwise.cu; the same signatures by construction
 decltype(ops::add) add;
+decltype(ops::fill) fill;
 decltype(ops::convert) convert;
 decltype(ops::soft_cap) soft_cap;
 decltype(ops::gather_rows) gather_rows;

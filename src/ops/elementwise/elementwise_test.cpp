@@ -39,6 +39,12 @@ TEST_P(Elementwise, AddTakesABranchOfAnotherType) {
     }
 }
 
+TEST_P(Elementwise, FillSetsEveryElement) {
+  const Held y(stream(), {33}, DType::f32);
+  ops::fill(stream(), y, 1.5f);
+  EXPECT_EQ(y.values(), std::vector<double>(33, 1.5));
+}
+
 TEST_P(Elementwise, ConvertRoundsToNearestEven) {
   const double inf = std::numeric_limits<double>::infinity();
   for (const DType from : {DType::f32, DType::f16, DType::bf16}) {
