@@ -61,8 +61,10 @@ struct Bench {
     shapes.prompts = 1;
     shapes.prompt_tokens = 512;
     shapes.cache_rows = 1024;
-    plan = plan_memory([&](Stream& dry) { return load_model(dry, files, load); }, shapes,
-                       Recompute::off, choose_device("cpu", threads));
+    TrainingConfig training;
+    training.gradient_checkpointing = Recompute::off;
+    plan = plan_memory([&](Stream& dry) { return load_model(dry, files, load); }, shapes, &training,
+                       choose_device("cpu", threads));
     arena = std::make_unique<Arena>(*stream, plan.activations);
     model = load_model(*stream, files, load);
   }

@@ -279,11 +279,10 @@ void rename_value(ConfigNode& value,
 }
 
 void canonicalize_optimizer(ConfigNode& value, const std::function<void(std::string)>& note) {
-  constexpr std::string_view kSame[] = {"adamw_torch", "adamw_torch_fused"};
+  constexpr std::string_view kSame[] = {"adamw_torch", "adamw_torch_fused", "adamw_8bit",
+                                        "adamw_bnb_8bit"};
   constexpr std::string_view kNear[] = {"adamw",
                                         "adamw_hf",
-                                        "adamw_8bit",
-                                        "adamw_bnb_8bit",
                                         "adamw_apex_fused",
                                         "adamw_torch_xla",
                                         "adamw_torch_4bit",
@@ -295,11 +294,14 @@ void canonicalize_optimizer(ConfigNode& value, const std::function<void(std::str
   if (!value.is_scalar() || std::ranges::find(kSame, value.text) != std::end(kSame)) return;
   if (std::ranges::find(kNear, value.text) == std::end(kNear)) {
     throw_wrong_value(value, "training.optim",
-                      "adamw_torch_fused (AdamW is the optimizer that is supported)");
+                      "adamw_torch_fused or adamw_8bit (AdamW is the optimizer that is supported)");
   }
-  note(cat("training.optim: ", value.text,
-           " runs as adamw_torch_fused: AdamW with its state in float32"));
-  value.text = "adamw_torch_fused";
+  const bool narrow = value.text.ends_with("8bit");
+  const std::string ours = narrow ? "adamw_8bit" : "adamw_torch_fused";
+  note(cat("training.optim: ", value.text, " runs as ", ours, ": AdamW with its state in ",
+           narrow ? "blocks of 8 bits" : "float32",
+           value.text.starts_with("paged") ? ", which is not paged" : ""));
+  value.text = ours;
 }
 
 void canonicalize_targets(ConfigNode& value) {

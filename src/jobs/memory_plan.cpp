@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "nn/context.h"
+#include "train/adamw.h"
 
 namespace elenchus {
 namespace {
@@ -83,6 +84,12 @@ std::int64_t largest_weight(const DecoderConfig& config) {
   return elements;
 }
 
+std::size_t optimizer_bytes(Stream& stream, ParamSet& params, const TrainingConfig& training) {
+  const std::size_t before = stream.allocated_bytes();
+  const AdamW optimizer(stream, params, training);
+  return stream.allocated_bytes() - before;
+}
+
 }  // namespace
 
 std::size_t MemoryPlan::peak() const {
@@ -91,8 +98,9 @@ std::size_t MemoryPlan::peak() const {
   return process + std::max(while_training, while_loading);
 }
 
-MemoryPlan plan_memory(const ModelBuilder& build, const LargestShapes& shapes, Recompute recompute,
-                       const DeviceChoice& where) {
+MemoryPlan plan_memory(const ModelBuilder& build, const LargestShapes& shapes,
+                       const TrainingConfig* training, const DeviceChoice& where) {
+  const Recompute recompute = training ? training->gradient_checkpointing : Recompute::off;
   const std::unique_ptr<Stream> stream = Stream::open_dry(where.device);
   LoadedModel model = build(*stream);
   Decoder& decoder = *model.decoder;
@@ -102,7 +110,9 @@ MemoryPlan plan_memory(const ModelBuilder& build, const LargestShapes& shapes, R
   plan.trained_parameters = decoder.params().elements();
   plan.adapter = std::size_t(plan.trained_parameters) * 2 * sizeof(float);
   plan.weights = stream->allocated_bytes() - plan.adapter;
-  plan.optimizer = shapes.train_tokens > 0 ? plan.adapter : 0;
+  plan.optimizer = training && shapes.train_tokens > 0
+                       ? optimizer_bytes(*stream, decoder.params(), *training)
+                       : 0;
   const bool cuda = where.device.kind == Device::Kind::cuda;
   plan.scratch =
       cuda ? kCudaLibraryBytes : std::size_t(where.threads) * Stream::kWorkerScratchBytes;

@@ -46,11 +46,11 @@ struct MemoryPlan {
 /// Builds a model on the stream given.
 using ModelBuilder = std::function<LoadedModel(Stream&)>;
 
-/// Plans a run of the model that `build` makes, with these shapes on that device. Blocks are
-/// recomputed as `recompute` says; with `automatic`, as few as make the peak fit into the device's
-/// free memory.
-MemoryPlan plan_memory(const ModelBuilder& build, const LargestShapes& shapes, Recompute recompute,
-                       const DeviceChoice& where);
+/// Plans a run of the model that `build` makes, with these shapes on that device. `training` null:
+/// nothing is trained. Blocks are recomputed as it says; with `automatic`, as few as make the peak
+/// fit into the device's free memory.
+MemoryPlan plan_memory(const ModelBuilder& build, const LargestShapes& shapes,
+                       const TrainingConfig* training, const DeviceChoice& where);
 
 /// "1.23 GiB"
 std::string bytes_text(std::size_t bytes);

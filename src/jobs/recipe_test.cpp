@@ -361,7 +361,7 @@ TEST(Recipe, FlatKeysFindTheirSection) {
   EXPECT_EQ(recipe.training.per_device_train_batch_size, 3);
   EXPECT_EQ(recipe.data.max_length, 77);
   EXPECT_EQ(recipe.training.lr_scheduler_type, "cosine");
-  EXPECT_EQ(recipe.training.optim, "adamw_torch_fused");
+  EXPECT_EQ(recipe.training.optim, "adamw_8bit");
   EXPECT_TRUE(has_note(recipe, "learning_rate -> training.learning_rate"));
   EXPECT_TRUE(has_note(recipe, "paged_adamw_8bit runs as"));
   EXPECT_EQ(parse("model: m\ntrain_file: t\niters: 9").training.max_steps, 9);

@@ -140,7 +140,7 @@ void RunSetup::measure_shapes() {
 MemoryPlan plan_run(RunSetup& run) {
   MemoryPlan plan =
       plan_memory([&](Stream& stream) { return load_model(stream, run.files, run.load); },
-                  run.shapes, run.recipe.training.gradient_checkpointing, run.where);
+                  run.shapes, &run.recipe.training, run.where);
   if (plan.peak() > run.where.available_bytes)
     throw UserError(
         fmt::format(

@@ -19,7 +19,7 @@ Session::Session(const SessionRequest& request) : files(open_model_files(request
   options.max_positions = max_positions;
   stream = Stream::open(where.device);
   const MemoryPlan plan = plan_memory([&](Stream& dry) { return load_model(dry, files, options); },
-                                      request.shapes, Recompute::automatic, where);
+                                      request.shapes, nullptr, where);
   if (plan.peak() > where.available_bytes)
     throw UserError(
         fmt::format("this needs {} of memory and {} are there:\n{}", bytes_text(plan.peak()),

@@ -104,6 +104,46 @@ void restore_parts(Stream& stream, const SafetensorsFile& file, const ParamSet& 
   read_parts(file, params, prefix, flat.values<float>());
 }
 
+StoredType stored_type(const AdamW::State& state) {
+  return state.tensor.dtype() == DType::u8 ? StoredType::u8 : StoredType::f32;
+}
+
+/// Written from where it lies on the CPU, through a copy from another device.
+void add_state(Stream& stream, SafetensorsWriter& writer, const AdamW::State& state) {
+  const Tensor tensor = state.tensor;
+  writer.add(state.name, stored_type(state), extents(tensor.shape()),
+             [&stream, tensor](const ByteSink& sink) {
+               std::vector<std::byte> copy(stream.on_cuda() ? tensor.bytes() : 0);
+               if (stream.on_cuda())
+                 stream.copy(Tensor(copy.data(), tensor.shape(), tensor.dtype()), tensor);
+               stream.synchronize();
+               sink(stream.on_cuda()
+                        ? std::span<const std::byte>(copy)
+                        : std::span(static_cast<const std::byte*>(tensor.data()), tensor.bytes()));
+             });
+}
+
+/// UserError (wrong_checkpoint) unless the file has the tensor in its shape and type.
+void check_state(const SafetensorsFile& file, const AdamW::State& state) {
+  const TensorEntry* entry = file.find(state.name);
+  if (entry && entry->shape == extents(state.tensor.shape()) && entry->type == stored_type(state))
+    return;
+  throw wrong_checkpoint(
+      file.description(),
+      cat("tensor ", printable(state.name, 200), ": expected ", name_of(stored_type(state)), " ",
+          state.tensor.shape().text(), ", found ",
+          entry ? cat(name_of(entry->type), " ", entry->shape_text()) : "none",
+          "; the checkpoint is of another model, adapter or optimizer"));
+}
+
+/// The tensor of a checked file.
+void restore_state(Stream& stream, const SafetensorsFile& file, const AdamW::State& state) {
+  std::vector<std::byte> values(state.tensor.bytes());
+  file.read_bytes(file.at(state.name), values);
+  stream.copy(state.tensor, ConstTensor(values.data(), state.tensor.shape(), state.tensor.dtype()));
+  stream.synchronize();
+}
+
 void write_tensors(AtomicFolder& folder, std::string_view name, const SafetensorsWriter& writer) {
   folder.write(std::string(name), writer.size(), [&](const ByteSink& sink) { writer.write(sink); });
 }
@@ -197,10 +237,10 @@ fs::path CheckpointStore::path_of(std::int64_t step) const {
   return output_dir_ / cat(kPrefix, step);
 }
 
-void CheckpointStore::check_space(const ParamSet& params, bool resumed) const {
-  constexpr double kBytesPerParameter = 3 * sizeof(float);  // value and two moments
+void CheckpointStore::check_space(const AdamW& optimizer, bool resumed) const {
   constexpr double kMega = 1e6;
-  double one = kBytesPerParameter * double(params.elements());
+  double one = double(optimizer.params().values().bytes());
+  for (const AdamW::State& state : optimizer.states()) one += double(state.tensor.bytes());
   for (const NamedBytes& file : adapter_.files) one += double(file.bytes.size());
   const std::int64_t keep = keep_last_.value_or(2);
   const std::int64_t present =
@@ -219,8 +259,6 @@ void CheckpointStore::save(std::int64_t step, const AdamW& optimizer,
                            const CheckpointState& state) {
   const ParamSet& params = optimizer.params();
   const OnHost values(stream_, params.values());
-  const OnHost m(stream_, optimizer.first_moments());
-  const OnHost v(stream_, optimizer.second_moments());
   AtomicFolder folder(path_of(step));
   SafetensorsWriter weights;
   add_parts(weights, params, kPeftPrefix, values.elements());
@@ -229,8 +267,7 @@ void CheckpointStore::save(std::int64_t step, const AdamW& optimizer,
   folder.write("README.md", adapter_model_card(adapter_.config));
   for (const NamedBytes& file : adapter_.files) folder.write(file.name, file.bytes);
   SafetensorsWriter moments;
-  add_parts(moments, params, "exp_avg.", m.elements());
-  add_parts(moments, params, "exp_avg_sq.", v.elements());
+  for (const AdamW::State& state : optimizer.states()) add_state(stream_, moments, state);
   write_tensors(folder, kOptimizerFile, moments);
   folder.write(std::string(kTrainerStateFile), file_text(state.trainer_state));
   folder.write(std::string(kSchedulerFile), file_text(state.scheduler));
@@ -290,8 +327,7 @@ CheckpointState CheckpointStore::restore(const fs::path& checkpoint, const Expec
   const SafetensorsFile weights = open_adapter_weights(checkpoint);
   const SafetensorsFile moments(checkpoint / kOptimizerFile);
   check_parts(weights, params, kPeftPrefix);
-  check_parts(moments, params, "exp_avg.");
-  check_parts(moments, params, "exp_avg_sq.");
+  for (const AdamW::State& state : optimizer.states()) check_state(moments, state);
   CheckpointState state{.trainer_state = read_json(checkpoint / kTrainerStateFile),
                         .scheduler = read_json(checkpoint / kSchedulerFile),
                         .rng_state = read_json(checkpoint / kRngFile),
@@ -300,8 +336,7 @@ CheckpointState CheckpointStore::restore(const fs::path& checkpoint, const Expec
                         .accepted = std::move(taken_over)};
   if (fs::exists(checkpoint / kScalerFile)) state.scaler = read_json(checkpoint / kScalerFile);
   restore_parts(stream_, weights, params, kPeftPrefix, params.values());
-  restore_parts(stream_, moments, params, "exp_avg.", optimizer.first_moments());
-  restore_parts(stream_, moments, params, "exp_avg_sq.", optimizer.second_moments());
+  for (const AdamW::State& state : optimizer.states()) restore_state(stream_, moments, state);
   return state;
 }
 

@@ -74,7 +74,7 @@ class CheckpointStore {
   std::filesystem::path path_of(std::int64_t step) const;
   /// UserError (out_of_resources) unless the disk has room for the checkpoints that rotation leaves
   /// (two, if it leaves all) and the one being written. `resumed`: those there are in place already.
-  void check_space(const ParamSet& params, bool resumed) const;
+  void check_space(const AdamW& optimizer, bool resumed) const;
   /// Writes checkpoint-<step>. One of that name stays until the new one takes its place.
   /// DeviceError: then nothing of the new one is left.
   void save(std::int64_t step, const AdamW& optimizer, const CheckpointState& state);

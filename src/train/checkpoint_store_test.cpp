@@ -68,8 +68,8 @@ TEST(CheckpointStore, HoldsWhatTheContractLists) {
 TEST(CheckpointStore, RestoresEveryBit) {
   Fixture f, other;
   f.model.params().values().values<float>()[3] = 1e-42f;
-  f.optimizer.first_moments().values<float>()[5] = -0.0f;
-  f.optimizer.second_moments().values<float>()[0] = 3.25f;
+  f.optimizer.states()[0].tensor.values<float>()[1] = -0.0f;
+  f.optimizer.states()[1].tensor.values<float>()[0] = 3.25f;
   f.store(std::nullopt).save(7, f.optimizer, f.state());
   const CheckpointState back =
       other.store(std::nullopt)
@@ -77,8 +77,10 @@ TEST(CheckpointStore, RestoresEveryBit) {
   EXPECT_EQ(back.trainer_state, f.state().trainer_state);
   const auto bytes = [](Tensor t) { return std::string((const char*)t.data(), t.bytes()); };
   EXPECT_EQ(bytes(f.model.params().values()), bytes(other.model.params().values()));
-  EXPECT_EQ(bytes(f.optimizer.first_moments()), bytes(other.optimizer.first_moments()));
-  EXPECT_EQ(bytes(f.optimizer.second_moments()), bytes(other.optimizer.second_moments()));
+  const auto saved = f.optimizer.states(), restored = other.optimizer.states();
+  ASSERT_EQ(saved.size(), restored.size());
+  for (std::size_t i = 0; i < saved.size(); ++i)
+    EXPECT_EQ(bytes(saved[i].tensor), bytes(restored[i].tensor)) << saved[i].name;
   // What was loaded is what the manifest says: saved again, every file has the same bytes.
   other.store(std::nullopt).save(7, other.optimizer, back);
   for (const auto& entry : fs::directory_iterator(f.folder.path() / "checkpoint-7"))
@@ -152,13 +154,35 @@ TEST(CheckpointStore, AnEarlierCheckpointOfTheNameSurvivesAFailedSave) {
   EXPECT_EQ(std::distance(fs::directory_iterator(f.folder.path()), {}), 1);
 }
 
+TEST(CheckpointStore, RestoresEightBitMoments) {
+  Fixture f;
+  const ParamSet::Entry entries[] = {{"small", {3}}, {"large", {20, 256}}};
+  ParamSet params(*f.stream, entries), others(*f.stream, entries);
+  f.config.optim = "adamw_8bit";
+  AdamW narrow(*f.stream, params, f.config), restored(*f.stream, others, f.config);
+  auto grads = params.grads().values<float>();
+  for (std::size_t i = 0; i < grads.size(); ++i) grads[i] = 0.001f * float(i % 91) - 0.04f;
+  for (int step = 0; step < 3; ++step) narrow.clip_and_step({.learning_rate = 0.1});
+  f.store(std::nullopt).save(1, narrow, f.state());
+  const fs::path place = f.folder.path() / "checkpoint-1";
+  f.store(std::nullopt).restore(place, {f.identity, {}}, restored);
+  restored.set_updates(narrow.updates());
+  std::copy(grads.begin(), grads.end(), others.grads().as<float>());
+  for (AdamW* each : {&narrow, &restored}) each->clip_and_step({.learning_rate = 0.1});
+  const auto a = params.values().values<float>(), b = others.values().values<float>();
+  EXPECT_TRUE(std::ranges::equal(a, b));
+  f.config.optim = "adamw_torch";
+  AdamW wide(*f.stream, others, f.config);
+  EXPECT_THROW(f.store(std::nullopt).restore(place, {f.identity, {}}, wide), UserError);
+}
+
 TEST(CheckpointStore, RefusesADiskThatIsTooSmall) {
   Fixture f;
-  f.store(std::nullopt).check_space(f.model.params(), false);
+  f.store(std::nullopt).check_space(f.optimizer, false);
   const CheckpointStore large(*f.stream, f.folder.path(), std::numeric_limits<int>::max(),
                               {.config = {}, .files = {{"large", std::string(1 << 20, 'x')}}});
   try {
-    large.check_space(f.model.params(), false);
+    large.check_space(f.optimizer, false);
     FAIL() << "no UserError";
   } catch (const UserError& error) {
     EXPECT_EQ(error.exit_code, ExitCode::out_of_resources);

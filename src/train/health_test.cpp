@@ -19,8 +19,9 @@ std::string bytes_of(Tensor tensor) {
 /// Parameters and moments, bit for bit.
 std::string state_of(ToyRun& run) {
   const auto& optimizer = run.trainer->optimizer();
-  return bytes_of(run.model.params().values()) + bytes_of(optimizer.first_moments()) +
-         bytes_of(optimizer.second_moments());
+  std::string bytes = bytes_of(run.model.params().values());
+  for (const AdamW::State& state : optimizer.states()) bytes += bytes_of(state.tensor);
+  return bytes;
 }
 
 TEST(Health, NoBadStepOfFiftyChangesABit) {

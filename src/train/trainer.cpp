@@ -95,7 +95,7 @@ RunResult Trainer::run() {
 }
 
 void Trainer::begin() {
-  parts_.checkpoints.check_space(optimizer_.params(), resumed_);
+  parts_.checkpoints.check_space(optimizer_, resumed_);
   if (!resumed_)
     if (const SetAside moved = parts_.checkpoints.set_aside_earlier_run(); moved.count > 0)
       tell(MessageLevel::warning, cat("starting from the beginning: ", moved.count,

@@ -128,8 +128,12 @@ bool Trainer::evaluate(bool& improved) {
 
 void Trainer::save() {
   if (saved_step_ == state_.step) return;
-  if (!all_finite(parts_.stream, {optimizer_.params().values(), optimizer_.first_moments(),
-                                  optimizer_.second_moments()}))
+  bool finite = all_finite(parts_.stream, {optimizer_.params().values()});
+  for (const AdamW::State& state : optimizer_.states())
+    if (state.tensor.dtype() == DType::f32)
+      finite =
+          finite && all_finite(parts_.stream, {state.tensor.reshaped({state.tensor.elements()})});
+  if (!finite)
     return tell(MessageLevel::warning, cat("checkpoint of step ", state_.step,
                                            " left out: the trained numbers are not finite"));
   const double began = elapsed_seconds();

@@ -97,7 +97,9 @@ struct TrainingConfig {
     v(Field{"adam_beta1", "AdamW's first decay rate"}, s.adam_beta1);
     v(Field{"adam_beta2", "AdamW's second decay rate"}, s.adam_beta2);
     v(Field{"adam_epsilon", "AdamW's epsilon, added after the square root"}, s.adam_epsilon);
-    v(Field{"optim", "adamw_torch_fused and its relatives, all run as AdamW", {"optimizer"}},
+    v(Field{"optim",
+            "adamw_torch_fused, or adamw_8bit: AdamW with moments in 8 bits",
+            {"optimizer"}},
       s.optim);
     v(Field{"max_grad_norm", "clip the global gradient norm; 0: never"}, s.max_grad_norm);
     v(Field{"lr_scheduler_type", "a schedule of transformers", {"lr_scheduler"}},

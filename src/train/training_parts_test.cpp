@@ -73,6 +73,12 @@ struct Fixture {
   }
 };
 
+Tensor state_of(const AdamW& optimizer, std::string_view name) {
+  for (const AdamW::State& state : optimizer.states())
+    if (state.name == name) return state.tensor;
+  throw InternalError("no such state");
+}
+
 TEST(AdamW, ClipsTheMeanGradientAndDecaysWhatItShould) {
   Fixture f;
   AdamW optimizer(*f.stream, f.params, f.config);
@@ -86,7 +92,7 @@ TEST(AdamW, ClipsTheMeanGradientAndDecaysWhatItShould) {
   EXPECT_NEAR(w[1], -2 + 0.01 * 0.1 * 2 + 0.01, 1e-6);
   EXPECT_NEAR(w[3], 0.5 - 0.01, 1e-6);  // no decay
   const double clip = 1 / (result.grad_norm + 1e-6);
-  EXPECT_NEAR(optimizer.first_moments().values<float>()[4], 0.1 * -5 * clip, 1e-7);
+  EXPECT_NEAR(state_of(optimizer, "exp_avg.b").values<float>()[1], 0.1 * -5 * clip, 1e-7);
 }
 
 TEST(AdamW, LeavesEverythingAloneWhenTheGradientIsNotFinite) {
@@ -96,14 +102,81 @@ TEST(AdamW, LeavesEverythingAloneWhenTheGradientIsNotFinite) {
     f.params.grads().values<float>()[2] = bad;
     EXPECT_FALSE(optimizer.clip_and_step({.learning_rate = 0.01}).applied);
     EXPECT_EQ(f.params.values().values<float>()[0], 1);
-    EXPECT_EQ(optimizer.second_moments().values<float>()[0], 0);
+    EXPECT_EQ(state_of(optimizer, "exp_avg_sq.a").values<float>()[0], 0);
     EXPECT_EQ(optimizer.updates(), 0);
   }
 }
 
+TEST(AdamW, RatesDifferByParameter) {
+  Fixture f;
+  f.params.params()[1].rate_factor = 4;
+  AdamW optimizer(*f.stream, f.params, f.config);
+  optimizer.clip_and_step({.learning_rate = 0.01});
+  const auto w = f.params.values().values<float>();
+  EXPECT_NEAR(w[0], 1 - 0.01 * 0.1 * 1 - 0.01, 1e-6);
+  EXPECT_NEAR(w[3], 0.5 - 0.04, 1e-6);
+}
+
+/// A large parameter, which 8 bits are for, between two small ones.
+struct Mixed {
+  std::unique_ptr<Stream> stream = Stream::open({}, 2);
+  ParamSet params;
+  explicit Mixed() {
+    const ParamSet::Entry entries[] = {{"small", {5}}, {"large", {17, 300}}, {"last", {4, 3}}};
+    params = ParamSet(*stream, entries);
+  }
+  void set_gradients(std::uint64_t step) {
+    const RandomKey key{.seed = step};
+    auto grads = params.grads().values<float>();
+    for (std::size_t i = 0; i < grads.size(); ++i) grads[i] = key.uniform(i) - 0.5f;
+  }
+};
+
+TEST(AdamW, EightBitMomentsTakeAQuarterAndStayNearTheWideOnes) {
+  Mixed narrow, wide;
+  TrainingConfig config;
+  const std::size_t before[] = {narrow.stream->allocated_bytes(), wide.stream->allocated_bytes()};
+  AdamW in_32(*wide.stream, wide.params, config);
+  config.optim = "adamw_8bit";
+  AdamW in_8(*narrow.stream, narrow.params, config);
+  const std::size_t bytes_8 = narrow.stream->allocated_bytes() - before[0],
+                    bytes_32 = wide.stream->allocated_bytes() - before[1];
+  EXPECT_EQ(bytes_32, 8u * (5 + 17 * 300 + 12));
+  EXPECT_LT(double(bytes_8), 0.28 * double(bytes_32));
+  for (std::uint64_t step = 1; step <= 20; ++step) {
+    for (Mixed* each : {&narrow, &wide}) each->set_gradients(step);
+    in_8.clip_and_step({.learning_rate = 0.01});
+    in_32.clip_and_step({.learning_rate = 0.01});
+  }
+  const auto a = narrow.params.values().values<float>(), b = wide.params.values().values<float>();
+  double difference = 0, moved = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    difference += std::pow(double(a[i]) - double(b[i]), 2);
+    moved += std::pow(double(b[i]), 2);
+  }
+  EXPECT_LT(std::sqrt(difference / moved), 0.03);  // codes are a few per cent apart
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(a[i], b[i]);
+  EXPECT_EQ(a.back(), b.back());
+}
+
+TEST(AdamW, NamesTheStateOfEightBits) {
+  Mixed mixed;
+  TrainingConfig config;
+  config.optim = "adamw_8bit";
+  const AdamW optimizer(*mixed.stream, mixed.params, config);
+  EXPECT_EQ(state_of(optimizer, "exp_avg.small").dtype(), DType::f32);
+  EXPECT_EQ(state_of(optimizer, "exp_avg_sq.large").dtype(), DType::u8);
+  EXPECT_EQ(state_of(optimizer, "exp_avg_sq.large").shape(), (Shape{17, 300}));
+  EXPECT_EQ(state_of(optimizer, "exp_avg_sq.large.absmax").shape(), Shape{20});
+  EXPECT_EQ(state_of(optimizer, "exp_avg.last").shape(), (Shape{4, 3}));
+}
+
 TEST(AdamW, NamesAreMappedOrRefused) {
   EXPECT_EQ(describe_optimizer("adamw_torch_fused"), "");
-  EXPECT_NE(describe_optimizer("paged_adamw_8bit").find("float32 moments"), std::string::npos);
+  EXPECT_EQ(describe_optimizer("adamw_8bit"), "");
+  EXPECT_NE(describe_optimizer("paged_adamw_8bit").find("blocks of 8 bits, which stay"),
+            std::string::npos);
+  EXPECT_NE(describe_optimizer("paged_adamw_32bit").find("float32 moments"), std::string::npos);
   EXPECT_THROW(describe_optimizer("sgd"), UserError);
   EXPECT_THROW(describe_optimizer("adafactor"), UserError);
 }

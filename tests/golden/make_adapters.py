@@ -87,7 +87,24 @@ def variant(name, **settings):
     save_file({k: v.detach().contiguous() for k, v in out.items()}, folder / "golden.safetensors")
 
 
+def adamw(steps=12):
+    """One matrix under torch's AdamW and bitsandbytes' AdamW8bit, with the same gradients."""
+    torch.manual_seed(17)
+    start = torch.randn(17, 256)
+    gradients = (torch.randn(steps, 17, 256) * 0.3 + 0.1) * torch.logspace(-4, 0, 17).reshape(17, 1)
+    out = {"start": start, "gradients": gradients}
+    for name, kind in {"torch": torch.optim.AdamW, "bitsandbytes": bitsandbytes.optim.AdamW8bit}.items():
+        weight = torch.nn.Parameter(start.clone())
+        optimizer = kind([weight], lr=1e-2, weight_decay=0.05)
+        for gradient in gradients:
+            weight.grad = gradient.clone()
+            optimizer.step()
+        out[name] = weight.detach()
+    save_file({k: v.contiguous() for k, v in out.items()}, HERE / "adamw.safetensors")
+
+
 if __name__ == "__main__":
+    adamw()
     variant("dora", r=3, lora_alpha=5, use_dora=True, bias="all", target_modules="all-linear",
             exclude_modules=["layers.0.mlp.up_proj", "k_proj"],
             rank_pattern={"q_proj": 2, r"layers\.1\.mlp\.(gate|down)_proj": 5}, alpha_pattern={"down_proj": 2.5})
