@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/rng.h"
 #include "train/adamw.h"
 #include "train/early_stopping.h"
 #include "train/loss_scaler.h"
