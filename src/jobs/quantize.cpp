@@ -183,7 +183,7 @@ Json quantised_config(const ModelFiles& files, const ModelIdentity& model) {
   if (files.gguf) {
     config = config_from_gguf(*files.gguf, *model.architecture);
     config.set("architectures", Json::Array{std::string(model.architecture->hf_name)});
-    config.set("model_type", std::string(model.architecture->gguf_name));
+    config.set("model_type", std::string(model.architecture->model_type));
   }
   Json settings{Json::Object{}};
   settings.set("quant_method", "bitsandbytes");

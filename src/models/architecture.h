@@ -41,6 +41,7 @@ struct Architecture {
   /// ForSequenceClassification in place of ForCausalLM is the family's classifier.
   std::string_view hf_name;
   std::string_view gguf_name;  ///< general.architecture: "llama"; empty: no files of its own
+  std::string_view model_type = gguf_name;  ///< config.json "model_type"
   /// GGUF files of this family store the rows of q and k of a head as pairs (i, i + D/2), side by
   /// side.
   bool gguf_pairs_qk_rows = false;

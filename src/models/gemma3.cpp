@@ -60,6 +60,7 @@ Architecture gemma3();
 Architecture gemma3() {
   return {.hf_name = "Gemma3ForCausalLM",
           .gguf_name = "gemma3",
+          .model_type = "gemma3_text",
           .hf_norm_offset = 1,
           .read_config = read_config,
           .complete_gguf = complete_gguf,
