@@ -12,10 +12,10 @@ namespace elenchus {
 struct ConfigNode;
 class Json;
 
-enum class Truncation { drop, truncate, error };
+enum class Truncation { drop, truncate, error, proportional };
 template <>
 struct EnumNames<Truncation> {
-  static constexpr std::string_view names[] = {"drop", "truncate", "error"};
+  static constexpr std::string_view names[] = {"drop", "truncate", "error", "proportional"};
 };
 enum class Sampling { random, sequential };
 template <>
@@ -31,6 +31,12 @@ enum class SystemRole { error, merge_into_user };
 template <>
 struct EnumNames<SystemRole> {
   static constexpr std::string_view names[] = {"error", "merge_into_user"};
+};
+
+enum class Turns { joined, separate };
+template <>
+struct EnumNames<Turns> {
+  static constexpr std::string_view names[] = {"joined", "separate"};
 };
 
 /// A file to train on: its path alone, or {path: FILE, weight: 2}.
@@ -63,6 +69,9 @@ struct DataConfig {
   std::string text_column = "text";
   std::string label_column = "label";
   std::optional<std::string> text_template;
+  Turns turns = Turns::joined;
+  bool swap_answers = false;
+  std::optional<int> folds, fold;
   double train_fraction = 0.8;
   std::optional<int> max_eval_samples;
   int max_length = 1024;
@@ -85,11 +94,23 @@ struct DataConfig {
             "epoch, weight: 0.5 half of them"},
       s.train_file);
     v(Field{"eval_file", "rows to evaluate on; else a split of train_file"}, s.eval_file);
-    v(Field{"format", "auto, messages, prompt_completion, alpaca, sharegpt or text"}, s.format);
+    v(Field{"format",
+            "auto, messages, prompt_completion, alpaca, sharegpt or text; of a classifier auto, "
+            "arena or classification"},
+      s.format);
     v(Field{"text_column", "classification: the column of the text", {"dataset_text_field"}},
       s.text_column);
     v(Field{"label_column", "classification: the column of the class"}, s.label_column);
     v(Field{"text_template", "text of a row with {column} in place of values"}, s.text_template);
+    v(Field{"turns",
+            "arena: joined by a space in one text, or separate: the template for each turn"},
+      s.turns);
+    v(Field{"swap_answers", "arena: train on every row a second time with A and B exchanged"},
+      s.swap_answers);
+    v(Field{"folds",
+            "classification: cut the rows into so many parts with equal shares of classes"},
+      s.folds);
+    v(Field{"fold", "the part, from 0, to evaluate on; the others are trained on"}, s.fold);
     v(Field{"train_fraction",
             "share of a seeded random permutation to train on; 1 trains on every row"},
       s.train_fraction);
@@ -99,7 +120,8 @@ struct DataConfig {
             {"max_seq_length", "sequence_len", "cutoff_len"}},
       s.max_length);
     v(Field{"truncation",
-            "what happens to longer rows: drop, truncate or error; counted and reported"},
+            "what happens to longer rows: drop, truncate or error; of a classifier also "
+            "proportional: every value of the text keeps its share; counted and reported"},
       s.truncation);
     v(Field{"assistant_only_loss",
             "train on the assistant's turns only; false trains on every token"},

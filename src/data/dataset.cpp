@@ -8,11 +8,16 @@
 #include "base/rng.h"
 #include "data/bad_rows.h"
 #include "data/batch_source.h"
+#include "data/classification.h"
 #include "data/formats/format.h"
-#include "data/row_reader.h"
+#include "data/row_source.h"
+#include "data/split.h"
 
 namespace elenchus {
 namespace {
+
+constexpr double kMostTooLong = 0.5;
+constexpr double kMostWithoutTraining = 0.05;
 
 /// Fills a Dataset step by step.
 class Loader {
@@ -29,8 +34,6 @@ class Loader {
   std::vector<TokenizedRow> render_rows(std::vector<Conversation>& conversations,
                                         std::optional<std::int64_t> limit, RowCounts& counts,
                                         std::vector<Conversation>* kept);
-  /// Takes every training row as often as its file's weight says.
-  void mix(std::uint64_t seed);
   /// Runs a check; its InputError is thrown or told, as `faults` says.
   template <class Check>
   void check(const Check& run) {
@@ -65,23 +68,22 @@ std::vector<Conversation> Loader::read_files(std::span<const DataSource> sources
 
 void Loader::read_file(const DataSource& source, std::vector<Conversation>& out) {
   const std::string& path = source.path;
-  RowReader reader(path);
+  const std::unique_ptr<RowSource> reader = open_rows(path);
   const int file = int(data_.files.size());
   data_.files.push_back({.path = path, .sha256 = {}, .format = {}, .weight = source.weight});
   const DataFormat* format = format_;
   for (;;) {
-    const std::int64_t before = reader.place().number;
+    const std::int64_t before = reader->place().number;
     try {
-      const std::optional<RawRow> raw = reader.next();
-      if (!raw) break;
-      const Json row = parse_row(*raw);
-      if (!format) format = &recognise_format(row, columns_);
-      Conversation conversation = format->parse(row, columns_);
-      conversation.place = reader.place();
+      const std::optional<Json> row = reader->next();
+      if (!row) break;
+      if (!format) format = &recognise_format(*row, columns_);
+      Conversation conversation = format->parse(*row, columns_);
+      conversation.place = reader->place();
       conversation.place.file = file;
       out.push_back(std::move(conversation));
     } catch (const RowError& error) {
-      RowPlace place = reader.place();
+      RowPlace place = reader->place();
       place.file = file;
       expect(data_.files.back().rows == 0 || place.number > before, "a row is read once");
       add_bad_row(data_.bad, data_.files, place, error);
@@ -90,7 +92,7 @@ void Loader::read_file(const DataSource& source, std::vector<Conversation>& out)
     ++data_.files.back().rows;
   }
   DataFile& entry = data_.files.back();
-  entry.sha256 = reader.sha256();
+  entry.sha256 = reader->sha256();
   if (format) entry.format = format->name;
   if (entry.rows == 0)
     throw InputError(cat(printable(path, 512), ": holds no rows, expected at least one"));
@@ -147,49 +149,16 @@ std::vector<TokenizedRow> Loader::render_rows(std::vector<Conversation>& convers
   return out;
 }
 
-void Loader::mix(std::uint64_t seed) {
-  if (std::ranges::all_of(data_.files, [](const DataFile& file) { return file.weight == 1; }))
-    return;
-  std::vector<std::vector<std::int64_t>> rows_of(data_.files.size());
-  for (std::size_t i = 0; i < data_.train.size(); ++i)
-    rows_of[std::size_t(data_.train[i].file)].push_back(std::int64_t(i));
-  // How often each row is taken; a part of a file is the same in every epoch.
-  std::vector<std::int64_t> times(data_.train.size());
-  for (std::size_t file = 0; file < rows_of.size(); ++file) {
-    const auto& rows = rows_of[file];
-    const double weight = data_.files[file].weight;
-    const auto whole = std::int64_t(weight);
-    const auto part = std::int64_t(std::llround((weight - double(whole)) * double(rows.size())));
-    for (const std::int64_t row : rows) times[std::size_t(row)] = whole;
-    const auto order = random_permutation(
-        std::int64_t(rows.size()),
-        {.seed = seed, .use = RandomUse::split, .site = std::uint32_t(file) + 1});
-    for (std::int64_t i = 0; i < part; ++i)
-      ++times[std::size_t(rows[std::size_t(order[std::size_t(i)])])];
-    data_.files[file].an_epoch = whole * std::int64_t(rows.size()) + part;
-  }
-  std::vector<TokenizedRow> mixed;
-  const std::int64_t most = times.empty() ? 0 : std::ranges::max(times);
-  for (std::int64_t turn = 0; turn < most; ++turn)
-    for (std::size_t i = 0; i < times.size(); ++i)
-      if (times[i] > turn) mixed.push_back(data_.train[i]);
-  data_.train = std::move(mixed);
-}
-
 /// Takes the evaluation part out of `all`; both parts as load_dataset() describes them.
 std::vector<Conversation> split_off(std::vector<Conversation>& all, double train_fraction,
                                     std::uint64_t seed) {
-  const auto count = std::int64_t(all.size());
-  // A share like 0.29 of 100 is a little less than 29 in binary.
-  const auto train_count =
-      std::clamp<std::int64_t>(std::int64_t(std::floor(double(count) * train_fraction + 1e-9)),
-                               std::min<std::int64_t>(count, 1), count);
-  std::vector<std::int64_t> order =
-      random_permutation(count, {.seed = seed, .use = RandomUse::split});
-  std::sort(order.begin(), order.begin() + train_count);
-  std::vector<Conversation> train, eval;
-  for (std::int64_t i = 0; i < count; ++i)
-    (i < train_count ? train : eval).push_back(std::move(all[std::size_t(order[std::size_t(i)])]));
+  const RowSplit split = split_rows(std::int64_t(all.size()), train_fraction, seed);
+  const auto take = [&](const std::vector<std::int64_t>& rows) {
+    std::vector<Conversation> out;
+    for (const std::int64_t row : rows) out.push_back(std::move(all[std::size_t(row)]));
+    return out;
+  };
+  std::vector<Conversation> train = take(split.train), eval = take(split.eval);
   all = std::move(train);
   return eval;
 }
@@ -209,31 +178,14 @@ std::string part_text(std::string_view name, const RowCounts& counts, const Data
   return out;
 }
 
-constexpr double kMostTooLong = 0.5;
-constexpr double kMostWithoutTraining = 0.05;
-
-/// InputError: so many rows were left out that the settings are wrong, not the rows.
-void check_left_out(std::string_view part, const RowCounts& counts, const DataConfig& config) {
-  const std::int64_t rows = counts.kept + counts.too_long + counts.nothing_to_train;
-  if (double(counts.too_long) > kMostTooLong * double(rows))
-    throw InputError(cat(part, ": ", counts.too_long, " of ", rows,
-                         " rows are longer than data.max_length ", config.max_length,
-                         " and would be dropped, expected at most half of them; the longest has ",
-                         counts.longest, " tokens; set data.max_length to ", counts.longest,
-                         " to keep all, or data.truncation: truncate"));
-  if (double(counts.nothing_to_train) <= kMostWithoutTraining * double(rows)) return;
-  const std::string why =
-      counts.cut_off == 0
-          ? std::string("; give these rows an answer, or take them out")
-          : cat("; truncation to data.max_length ", config.max_length, " cut off all of it in ",
-                counts.cut_off, " of them; raise data.max_length (the longest row has ",
-                counts.longest, " tokens)");
-  throw InputError(cat(part, ": ", counts.nothing_to_train, " of ", rows,
-                       " rows have no token to train on, expected at most ",
-                       100 * kMostWithoutTraining, " %", why));
+std::string parts_text(const Dataset& dataset, const DataConfig& config) {
+  std::string out = part_text("train", dataset.train_counts, config);
+  const RowCounts& eval = dataset.eval_counts;
+  if (eval.kept + eval.too_long + eval.nothing_to_train > 0) out += part_text("eval", eval, config);
+  return out;
 }
 
-void check_left_out(const Dataset& data, const DataConfig& config) {
+void check_left_out_of(const Dataset& data, const DataConfig& config) {
   if (!config.eval_file.empty()) {
     check_left_out("data.train_file", data.train_counts, config);
     check_left_out("data.eval_file", data.eval_counts, config);
@@ -260,6 +212,55 @@ void check_config(const DataConfig& config) {
 
 }  // namespace
 
+void check_left_out(std::string_view part, const RowCounts& counts, const DataConfig& config) {
+  const std::int64_t rows = counts.kept + counts.too_long + counts.nothing_to_train;
+  if (double(counts.too_long) > kMostTooLong * double(rows))
+    throw InputError(cat(part, ": ", counts.too_long, " of ", rows,
+                         " rows are longer than data.max_length ", config.max_length,
+                         " and would be dropped, expected at most half of them; the longest has ",
+                         counts.longest, " tokens; set data.max_length to ", counts.longest,
+                         " to keep all, or data.truncation: truncate"));
+  if (double(counts.nothing_to_train) <= kMostWithoutTraining * double(rows)) return;
+  const std::string why =
+      counts.cut_off == 0
+          ? std::string("; give these rows an answer, or take them out")
+          : cat("; truncation to data.max_length ", config.max_length, " cut off all of it in ",
+                counts.cut_off, " of them; raise data.max_length (the longest row has ",
+                counts.longest, " tokens)");
+  throw InputError(cat(part, ": ", counts.nothing_to_train, " of ", rows,
+                       " rows have no token to train on, expected at most ",
+                       100 * kMostWithoutTraining, " %", why));
+}
+
+void mix_by_weight(Dataset& data, std::uint64_t seed) {
+  if (std::ranges::all_of(data.files, [](const DataFile& file) { return file.weight == 1; }))
+    return;
+  std::vector<std::vector<std::int64_t>> rows_of(data.files.size());
+  for (std::size_t i = 0; i < data.train.size(); ++i)
+    rows_of[std::size_t(data.train[i].file)].push_back(std::int64_t(i));
+  // How often each row is taken; a part of a file is the same in every epoch.
+  std::vector<std::int64_t> times(data.train.size());
+  for (std::size_t file = 0; file < rows_of.size(); ++file) {
+    const auto& rows = rows_of[file];
+    const double weight = data.files[file].weight;
+    const auto whole = std::int64_t(weight);
+    const auto part = std::int64_t(std::llround((weight - double(whole)) * double(rows.size())));
+    for (const std::int64_t row : rows) times[std::size_t(row)] = whole;
+    const auto order = random_permutation(
+        std::int64_t(rows.size()),
+        {.seed = seed, .use = RandomUse::split, .site = std::uint32_t(file) + 1});
+    for (std::int64_t i = 0; i < part; ++i)
+      ++times[std::size_t(rows[std::size_t(order[std::size_t(i)])])];
+    data.files[file].an_epoch = whole * std::int64_t(rows.size()) + part;
+  }
+  std::vector<TokenizedRow> mixed;
+  const std::int64_t most = times.empty() ? 0 : std::ranges::max(times);
+  for (std::int64_t turn = 0; turn < most; ++turn)
+    for (std::size_t i = 0; i < times.size(); ++i)
+      if (times[i] > turn) mixed.push_back(data.train[i]);
+  data.train = std::move(mixed);
+}
+
 Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std::uint64_t seed,
                      Faults faults) {
   check_config(config);
@@ -276,20 +277,19 @@ Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std:
   if (config.max_eval_samples) limit = *config.max_eval_samples;
   data.eval = loader.render_rows(eval, limit, data.eval_counts, &data.eval_conversations);
   loader.check([&] { loader.check_bad(); });
-  loader.check([&] { check_left_out(data, config); });
+  loader.check([&] { check_left_out_of(data, config); });
   loader.check([&] {
     if (data.train.empty())
       throw InputError(cat(printable(config.train_file.front().path, 512),
                            ": no row is left to train on\n", describe(data, config)));
   });
-  loader.mix(data_seed);
+  mix_by_weight(data, data_seed);
   return std::move(data);
 }
 
 std::string describe(const Dataset& dataset, const DataConfig& config) {
-  std::string out = part_text("train", dataset.train_counts, config);
-  const RowCounts& eval = dataset.eval_counts;
-  if (eval.kept + eval.too_long + eval.nothing_to_train > 0) out += part_text("eval", eval, config);
+  std::string out =
+      dataset.classes.empty() ? parts_text(dataset, config) : class_parts_text(dataset, config);
   for (const DataFile& file : dataset.files)
     if (file.weight != 1)
       out += cat("mixed: an epoch takes ", file.an_epoch, " rows of ", printable(file.path, 512),

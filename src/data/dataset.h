@@ -40,6 +40,12 @@ struct DataFile {
   std::int64_t an_epoch = 0;  ///< rows that an epoch takes of it, where some file has a weight
 };
 
+/// A class of a classifier.
+struct ClassName {
+  std::string name;
+  bool given = true;  ///< the data names it; else it is LABEL_<number> and no row has it
+};
+
 struct Dataset {
   std::vector<TokenizedRow> train;  ///< in file order
   std::vector<TokenizedRow> eval;   ///< in the order of the permutation, or of eval_file
@@ -48,7 +54,12 @@ struct Dataset {
   RowCounts train_counts, eval_counts;
   std::vector<std::int64_t> train_lengths;  ///< tokens of each training row, those left out, too
   BadRowCounts bad;
-  std::vector<DataFile> files;  ///< train files, then eval files
+  std::vector<DataFile> files;     ///< train files, then eval files
+  std::vector<ClassName> classes;  ///< of a classifier, by number
+  /// Of a classifier: rows without anything to classify, left out, by reason; rows in which text
+  /// that is no Unicode was replaced.
+  std::map<std::string, std::int64_t> left_out;
+  std::int64_t mended = 0;
   /// With Faults::tell: what load_dataset would have thrown.
   std::vector<std::string> faults;
 };
@@ -63,6 +74,13 @@ enum class Faults { refuse, tell };
 /// to train on, or no row to train on. (Parts that are split from the same files count as one.)
 Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std::uint64_t seed,
                      Faults faults = Faults::refuse);
+
+/// InputError: so many rows of a part were left out that the settings are wrong, not the rows.
+void check_left_out(std::string_view part, const RowCounts& counts, const DataConfig& config);
+
+/// Takes every training row as often as its file's weight says; `seed` decides which rows a part of a
+/// file is.
+void mix_by_weight(Dataset& data, std::uint64_t seed);
 
 /// One paragraph for the log: rows kept, dropped, cut and skipped, and why.
 std::string describe(const Dataset& dataset, const DataConfig& config);

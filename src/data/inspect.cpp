@@ -31,6 +31,11 @@ class Writer {
   std::string out_;
 };
 
+/// Whether a token is trained on; of a classifier's row none is.
+bool trained(const TokenizedRow& row, std::size_t token) {
+  return row.label < 0 && row.trained[token] != 0;
+}
+
 constexpr std::size_t kEscapedBytes = 4;  // \x1b in place of a byte
 
 /// Text with line breaks as they are and other control characters escaped.
@@ -84,14 +89,14 @@ void Writer::histogram(const std::vector<std::int64_t>& lengths, const DataConfi
 void Writer::tokens(const TokenizedRow& row) {
   for (std::size_t begin = 0; begin < row.ids.size();) {
     std::size_t end = begin + 1;
-    while (end < row.ids.size() && row.trained[end] == row.trained[begin]) ++end;
+    while (end < row.ids.size() && trained(row, end) == trained(row, begin)) ++end;
     // A run of tokens may begin or end inside a character; with_replacement marks that place.
     std::string bytes;
     TextStream stream;
     for (std::size_t i = begin; i < end; ++i)
       bytes += stream.push(rules_.tokenizer.piece_bytes(row.ids[i]));
     bytes += stream.finish();
-    if (!row.trained[begin]) {
+    if (!trained(row, begin)) {
       out_ += shown(bytes);
     } else if (style_.colour) {
       painted(kGreen, shown(bytes));
@@ -104,7 +109,7 @@ void Writer::tokens(const TokenizedRow& row) {
   for (std::size_t i = 0; i < row.ids.size(); ++i) {
     out_ += ' ';
     const std::string id = std::to_string(row.ids[i]);
-    if (!row.trained[i]) {
+    if (!trained(row, i)) {
       out_ += id;
     } else if (style_.colour) {
       painted(kGreen, id);
@@ -117,6 +122,7 @@ void Writer::tokens(const TokenizedRow& row) {
 
 std::vector<std::string> Writer::oddities(const TokenizedRow& row) const {
   std::vector<std::string> out;
+  if (row.label >= 0) return out;
   if (row.trained_count() == 0) out.push_back("no token is trained on");
   const auto is_bos = [&](TokenId id) { return id == rules_.bos; };
   if (std::ranges::adjacent_find(
@@ -156,9 +162,12 @@ void Writer::warnings(const Dataset& dataset) {
 }
 
 void Writer::row(const TokenizedRow& row, const Dataset& dataset) {
-  painted(kBold, cat("\n--- ", printable(dataset.files[std::size_t(row.file)].path, 512), ": row ",
-                     row.number + 1, ", ", row.ids.size(), " tokens, ", row.trained_count(),
-                     " trained on"));
+  painted(kBold,
+          cat("\n--- ", printable(dataset.files[std::size_t(row.file)].path, 512), ": row ",
+              row.number + 1, ", ", row.ids.size(), " tokens, ",
+              row.label < 0 ? cat(row.trained_count(), " trained on")
+                            : cat("class ", row.label, " (",
+                                  printable(dataset.classes[std::size_t(row.label)].name), ")")));
   out_ += '\n';
   tokens(row);
   for (const std::string& oddity : oddities(row)) {
@@ -176,8 +185,9 @@ std::string inspect_text(const Dataset& dataset, const DataConfig& config, const
   writer.text(describe(dataset, config));
   writer.histogram(dataset.train_lengths, config);
   writer.warnings(dataset);
-  writer.text(style.colour ? cat("tokens trained on are ", kGreen, "green", kPlain, "\n")
-                           : "tokens trained on are between [[ and ]], their ids have a *\n");
+  if (dataset.classes.empty())
+    writer.text(style.colour ? cat("tokens trained on are ", kGreen, "green", kPlain, "\n")
+                             : "tokens trained on are between [[ and ]], their ids have a *\n");
   const auto count = std::min(style.rows, std::int64_t(dataset.train.size()));
   for (std::int64_t i = 0; i < count; ++i) writer.row(dataset.train[std::size_t(i)], dataset);
   return writer.take();

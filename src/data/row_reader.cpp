@@ -2,62 +2,34 @@
 
 #include <algorithm>
 
+#include "base/file.h"
+
 namespace elenchus {
 namespace {
 
-constexpr std::size_t kBufferBytes = std::size_t{1} << 18;
-constexpr int kEnd = -1;
+constexpr int kEnd = CharacterSource::kEnd;
 
 bool is_blank(int c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 }  // namespace
 
 RowReader::RowReader(const std::filesystem::path& path, std::size_t row_limit)
-    : file_(path), row_limit_(row_limit) {
-  peek();
-  const std::string_view start = buffer_;
-  if (start.starts_with("\xFF\xFE") || start.starts_with("\xFE\xFF"))
-    throw InputError(
-        cat(printable(path.string(), 512), ": is UTF-16, expected UTF-8; convert the file"));
-  if (start.starts_with("\xEF\xBB\xBF")) at_ = 3;
+    : source_(path), row_limit_(row_limit) {
   skip_blanks();
-  if (peek() == kEnd)
-    throw InputError(cat(printable(path.string(), 512),
-                         ": is empty, expected rows as a JSON array or JSON Lines"));
-  array_ = peek() == '[';
-}
-
-void RowReader::fail(const std::string& what) const {
-  throw InputError(cat(printable(file_.path().string(), 512), ": line ", line_, ": ", what));
-}
-
-int RowReader::peek() {
-  if (at_ == buffer_.size()) {
-    const std::uint64_t left = file_.size() - offset_;
-    buffer_.resize(std::size_t(std::min<std::uint64_t>(left, kBufferBytes)));
-    at_ = 0;
-    if (buffer_.empty()) return kEnd;
-    file_.read(offset_, std::as_writable_bytes(std::span(buffer_)));
-    offset_ += buffer_.size();
-    hash_.update(buffer_);
-  }
-  return static_cast<unsigned char>(buffer_[at_]);
-}
-
-void RowReader::take() {
-  const char c = buffer_[at_++];
-  if (c == '\r' || (c == '\n' && !after_return_)) ++line_;
-  after_return_ = c == '\r';
+  if (source_.peek() == kEnd)
+    throw InputError(
+        cat(source_.name(), ": is empty, expected rows as a JSON array or JSON Lines"));
+  array_ = source_.peek() == '[';
 }
 
 void RowReader::skip_blanks() {
-  while (is_blank(peek())) take();
+  while (is_blank(source_.peek())) source_.take();
 }
 
 RawRow RowReader::begin_row() {
   too_large_ = false;
-  place_ = {.number = next_number_, .line = line_};
-  return {.text = {}, .number = next_number_++, .line = line_};
+  place_ = {.number = next_number_, .line = source_.line()};
+  return {.text = {}, .number = next_number_++, .line = source_.line()};
 }
 
 void RowReader::append(RawRow& row, char c) {
@@ -82,53 +54,55 @@ std::optional<RawRow> RowReader::next() {
 
 std::optional<RawRow> RowReader::next_line() {
   skip_blanks();
-  if (peek() == kEnd) {
+  if (source_.peek() == kEnd) {
     done_ = true;
     return std::nullopt;
   }
   RawRow row = begin_row();
-  for (int c = peek(); c != kEnd && c != '\n' && c != '\r'; c = peek()) {
+  for (int c = source_.peek(); c != kEnd && c != '\n' && c != '\r'; c = source_.peek()) {
     append(row, char(c));
-    take();
+    source_.take();
   }
   return finished(std::move(row));
 }
 
 void RowReader::finish_file() {
-  take();  // the closing bracket
+  source_.take();  // the closing bracket
   skip_blanks();
-  if (peek() != kEnd) fail("found more text after the array, expected the end of the file");
+  if (source_.peek() != kEnd)
+    source_.fail("found more text after the array, expected the end of the file");
   done_ = true;
 }
 
 std::optional<RawRow> RowReader::next_element() {
   if (!array_open_) {
-    take();
+    source_.take();
     array_open_ = true;
     skip_blanks();
-    if (peek() == ']') {
+    if (source_.peek() == ']') {
       finish_file();
       return std::nullopt;
     }
   } else {
-    if (peek() == ']') {
+    if (source_.peek() == ']') {
       finish_file();
       return std::nullopt;
     }
-    take();  // the comma that ended the row before
+    source_.take();  // the comma that ended the row before
     skip_blanks();
   }
-  if (peek() == ',' || peek() == ']') fail(cat("found '", char(peek()), "', expected a row"));
+  if (source_.peek() == ',' || source_.peek() == ']')
+    source_.fail(cat("found '", char(source_.peek()), "', expected a row"));
   RawRow row = begin_row();
   std::int64_t depth = 0;
   bool in_string = false, escaped = false;
-  for (int c = peek();; c = peek()) {
+  for (int c = source_.peek();; c = source_.peek()) {
     if (c == kEnd)
-      fail(cat("the file ends inside row ", row.number + 1, ", which begins at line ", row.line,
-               "; expected ']'"));
+      source_.fail(cat("the file ends inside row ", row.number + 1, ", which begins at line ",
+                       row.line, "; expected ']'"));
     if (!in_string && depth == 0 && (c == ',' || c == ']')) break;
     append(row, char(c));
-    take();
+    source_.take();
     if (in_string) {
       in_string = escaped || c != '"';
       escaped = !escaped && c == '\\';

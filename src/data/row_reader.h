@@ -6,8 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "base/file.h"
-#include "base/sha256.h"
+#include "data/character_source.h"
 #include "data/conversation.h"
 
 namespace elenchus {
@@ -31,13 +30,11 @@ class RowReader {
   /// row. InputError: an array that is not closed, or has something else than rows and commas.
   std::optional<RawRow> next();
   /// SHA-256 of the bytes read: the whole file's once next() gave nothing.
-  std::string sha256() const { return hash_.hex(); }
+  std::string sha256() const { return source_.sha256(); }
   /// Place of the row that next() gave or failed at last.
   RowPlace place() const { return place_; }
 
  private:
-  int peek();
-  void take();
   void skip_blanks();
   void finish_file();
   std::optional<RawRow> next_line();
@@ -45,19 +42,12 @@ class RowReader {
   RawRow begin_row();
   void append(RawRow& row, char c);
   RawRow finished(RawRow row);
-  [[noreturn]] void fail(const std::string& what) const;
 
-  InputFile file_;
+  CharacterSource source_;
   std::size_t row_limit_;
-  std::string buffer_;
-  std::size_t at_ = 0;
-  std::uint64_t offset_ = 0;  // of the byte after the buffer
-  std::int64_t line_ = 1;
-  bool after_return_ = false;  // the byte before was CR
   bool array_ = false, array_open_ = false, done_ = false, too_large_ = false;
   std::int64_t next_number_ = 0;
   RowPlace place_;
-  Sha256 hash_;
 };
 
 /// The row as JSON. RowError: invalid_utf8, or invalid_json with line and column in the file.

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "data/formats/catalogue.h"
 #include "data/formats/turns.h"
+#include "data/text_template.h"
 
 namespace elenchus {
 namespace {
@@ -13,31 +14,14 @@ bool recognises(const Json& row, const RowColumns& columns) {
   return row.is_object() && (columns.text_template || row.find(columns.text_column) != nullptr);
 }
 
-/// The text of `pattern` with each {key} replaced by that key's text; {{ and }} stand for braces.
+/// The text of `pattern` with each {key} replaced by that key's text.
 Conversation fill_in(const std::string& pattern, const Json& row) {
   Conversation out;
-  std::size_t literal = 0;  // where the pattern's own text begins
-  const auto end_literal = [&] {
-    if (literal < out.text.size()) out.from_template.push_back({literal, out.text.size()});
-  };
-  for (std::size_t at = 0; at < pattern.size(); ++at) {
-    const char c = pattern[at];
-    if ((c == '{' || c == '}') && at + 1 < pattern.size() && pattern[at + 1] == c) {
-      out.text += c;
-      ++at;
-      continue;
-    }
-    const std::size_t close = c == '{' ? pattern.find('}', at) : pattern.npos;
-    if (close == pattern.npos) {
-      out.text += c;
-      continue;
-    }
-    end_literal();
-    out.text += text_of(row, std::string_view(pattern).substr(at + 1, close - at - 1));
-    literal = out.text.size();
-    at = close;
+  for (const TemplatePiece& piece : template_pieces(pattern)) {
+    const std::size_t begin = out.text.size();
+    out.text += piece.column ? text_of(row, piece.text) : piece.text;
+    if (!piece.column) out.from_template.push_back({begin, out.text.size()});
   }
-  end_literal();
   return out;
 }
 

@@ -1,0 +1,359 @@
+#include "data/classification.h"
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <set>
+
+#include "base/file.h"
+#include "data/bad_rows.h"
+#include "data/row_source.h"
+#include "data/split.h"
+
+namespace elenchus {
+namespace {
+
+constexpr std::string_view kNothingToCompare = "both answers null";
+
+/// One row, and the same with its answers exchanged where that is asked for.
+struct Example {
+  ClassifiedText text;
+  std::optional<ClassifiedText> swapped;
+  RowPlace place;
+  std::int64_t label = -1;
+};
+
+/// InputError if a CSV file lacks a column that its rows need.
+void check_columns(const RowSource& source, const std::string& path, const ClassFormat& format,
+                   const DataConfig& config, Labelled labelled) {
+  const auto columns = source.columns();
+  if (columns.empty()) return;
+  for (const std::string& key : format.keys(config, labelled)) {
+    if (std::ranges::find(columns, key) != columns.end()) continue;
+    std::string found;
+    for (const std::string& name : columns)
+      found += cat(found.empty() ? "" : ", ", printable(name));
+    throw InputError(cat(printable(path, 512), ": line 1: has no column '", printable(key),
+                         "'; found: ", found,
+                         format.name == "arena" ? ""
+                                                : ". Name the columns in data.text_column, "
+                                                  "data.label_column or data.text_template"));
+  }
+}
+
+const ClassFormat& recognise(const Json& row) {
+  for (const ClassFormat& format : class_formats())
+    if (format.recognises(row)) return format;
+  throw InternalError("the last format takes every row");
+}
+
+/// Fills a Dataset step by step.
+class Loader {
+ public:
+  Loader(const DataConfig& config, const ClassificationRules& rules)
+      : config_(config),
+        rules_(rules),
+        renderer_(config, rules.tokenizer),
+        format_(find_class_format(config.format)) {}
+
+  std::vector<Example> read_files(std::span<const DataSource> sources);
+  void name_classes(std::vector<Example>& train, std::vector<Example>& eval);
+  std::vector<TokenizedRow> render(std::span<const Example> examples, bool with_swapped,
+                                   std::optional<std::int64_t> limit, RowCounts& counts);
+  void check_bad() const { check_bad_rows(data_.bad, rows_read_, config_); }
+  Dataset& data() { return data_; }
+
+ private:
+  void read_file(const DataSource& listed, std::vector<Example>& out);
+  std::optional<Example> parse(const Json& row) const;
+  void number_labels(std::span<std::vector<Example>* const> parts);
+  void name_labels(std::span<std::vector<Example>* const> parts);
+  std::optional<TokenizedRow> fitted(const ClassifiedText& text, const Example& example,
+                                     RowCounts& counts);
+
+  const DataConfig& config_;
+  const ClassificationRules& rules_;
+  ClassRenderer renderer_;
+  const ClassFormat* format_;
+  std::int64_t rows_read_ = 0;
+  Dataset data_;
+};
+
+std::vector<Example> Loader::read_files(std::span<const DataSource> sources) {
+  std::vector<Example> out;
+  for (const DataSource& source : sources) read_file(source, out);
+  return out;
+}
+
+std::optional<Example> Loader::parse(const Json& row) const {
+  auto text = format_->parse(row, config_, Labelled::yes, AnswerOrder::as_given);
+  if (!text) return std::nullopt;
+  Example example{.text = std::move(*text), .swapped = {}, .place = {}};
+  if (config_.swap_answers)
+    example.swapped = format_->parse(row, config_, Labelled::yes, AnswerOrder::swapped);
+  return example;
+}
+
+void Loader::read_file(const DataSource& listed, std::vector<Example>& out) {
+  const std::string& path = listed.path;
+  const std::unique_ptr<RowSource> source = open_rows(path);
+  const int file = int(data_.files.size());
+  data_.files.push_back({.path = path, .sha256 = {}, .format = {}, .weight = listed.weight});
+  for (bool first = true;; first = false) {
+    try {
+      const std::optional<Json> row = source->next();
+      if (!row) break;
+      if (!format_) format_ = &recognise(*row);
+      if (first) check_columns(*source, path, *format_, config_, Labelled::yes);
+      if (config_.swap_answers && !format_->compares_answers)
+        throw UserError(cat("data.swap_answers: rows of format ", format_->name,
+                            " have no two answers; expected false"));
+      if (std::optional<Example> example = parse(*row)) {
+        example->place = source->place();
+        example->place.file = file;
+        data_.mended += example->text.mended;
+        out.push_back(std::move(*example));
+      } else {
+        ++data_.left_out[std::string(kNothingToCompare)];
+      }
+    } catch (const RowError& error) {
+      RowPlace place = source->place();
+      place.file = file;
+      add_bad_row(data_.bad, data_.files, place, error);
+    }
+    ++rows_read_;
+    ++data_.files.back().rows;
+  }
+  DataFile& entry = data_.files.back();
+  entry.sha256 = source->sha256();
+  if (format_) entry.format = format_->name;
+  if (entry.rows == 0)
+    throw InputError(cat(printable(path, 512), ": holds no rows, expected at least one"));
+}
+
+bool is_number(std::string_view label) {
+  return !label.empty() && label.size() <= 9 &&
+         std::ranges::all_of(label, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+ClassName unnamed(std::int64_t number, bool given) {
+  return {.name = cat("LABEL_", number), .given = given};
+}
+
+void Loader::name_classes(std::vector<Example>& train, std::vector<Example>& eval) {
+  std::vector<Example>* const parts[] = {&train, &eval};
+  bool numbers = true;
+  for (const auto* part : parts)
+    for (const Example& example : *part) numbers &= is_number(example.text.label);
+  if (numbers)
+    number_labels(parts);
+  else
+    name_labels(parts);
+}
+
+void Loader::number_labels(std::span<std::vector<Example>* const> parts) {
+  for (std::int64_t i = 0; i < rules_.num_labels; ++i) data_.classes.push_back(unnamed(i, true));
+  for (std::vector<Example>* part : parts)
+    std::erase_if(*part, [&](Example& example) {
+      example.label = std::stoll(example.text.label);
+      if (example.label < rules_.num_labels) return false;
+      add_bad_row(
+          data_.bad, data_.files, example.place,
+          RowError("label_out_of_range",
+                   cat(config_.label_column, ": found class ", example.label, ", expected 0 to ",
+                       rules_.num_labels - 1, " (model.num_labels is ", rules_.num_labels, ")")));
+      return true;
+    });
+}
+
+void Loader::name_labels(std::span<std::vector<Example>* const> parts) {
+  std::set<std::string> names;
+  if (format_->classes.empty())
+    for (const auto* part : parts)
+      for (const Example& example : *part) names.insert(example.text.label);
+  std::vector<std::string> ordered(names.begin(), names.end());
+  for (const std::string_view name : format_->classes) ordered.emplace_back(name);
+  if (std::int64_t(ordered.size()) > rules_.num_labels) {
+    std::string list;
+    for (std::size_t i = 0; i < std::min<std::size_t>(ordered.size(), 10); ++i)
+      list += cat(i > 0 ? ", " : "", printable(ordered[i]));
+    throw UserError(cat("model.num_labels: found ", rules_.num_labels, ", but the data has ",
+                        ordered.size(), " classes (", list, ordered.size() > 10 ? ", ..." : "",
+                        "); set it to ", ordered.size(), " or more"));
+  }
+  for (const std::string& name : ordered) data_.classes.push_back({name, true});
+  for (auto i = std::int64_t(ordered.size()); i < rules_.num_labels; ++i)
+    data_.classes.push_back(unnamed(i, false));
+  for (std::vector<Example>* part : parts)
+    for (Example& example : *part)
+      example.label = std::ranges::find(ordered, example.text.label) - ordered.begin();
+}
+
+std::optional<TokenizedRow> Loader::fitted(const ClassifiedText& text, const Example& example,
+                                           RowCounts& counts) {
+  TokenizedRow row = renderer_.render(text);
+  const auto length = std::int64_t(row.ids.size());
+  counts.longest = std::max(counts.longest, length);
+  if (&counts == &data_.train_counts) data_.train_lengths.push_back(length);
+  if (length > config_.max_length) {
+    if (config_.truncation == Truncation::error)
+      throw InputError(cat(place_text(data_.files, example.place), ": has ", length,
+                           " tokens, data.max_length is ", config_.max_length,
+                           "; raise it, or set data.truncation to proportional, truncate or drop"));
+    if (config_.truncation == Truncation::drop) {
+      ++counts.too_long;
+      return std::nullopt;
+    }
+    row = renderer_.render_cut(text);
+    ++counts.truncated;
+  }
+  row.number = example.place.number;
+  row.file = example.place.file;
+  ++counts.kept;
+  ++counts.trained_tokens;
+  counts.tokens += std::int64_t(row.ids.size());
+  return row;
+}
+
+std::vector<TokenizedRow> Loader::render(std::span<const Example> examples, bool with_swapped,
+                                         std::optional<std::int64_t> limit, RowCounts& counts) {
+  std::vector<TokenizedRow> out;
+  const auto add = [&](const ClassifiedText& text, const Example& example, std::int64_t label) {
+    if (limit && counts.kept >= *limit) return;
+    if (auto row = fitted(text, example, counts)) {
+      row->label = label;
+      out.push_back(std::move(*row));
+    }
+  };
+  for (const Example& example : examples) {
+    add(example.text, example, example.label);
+    if (!with_swapped || !example.swapped) continue;
+    const auto named = [&](const ClassName& each) { return each.name == example.swapped->label; };
+    add(*example.swapped, example,
+        std::ranges::find_if(data_.classes, named) - data_.classes.begin());
+  }
+  return out;
+}
+
+void check_folds(const DataConfig& config, std::size_t rows) {
+  if (!config.eval_file.empty())
+    throw UserError("data.folds: found with data.eval_file, expected only one of them");
+  if (std::size_t(*config.folds) > rows)
+    throw UserError(
+        cat("data.folds: found ", *config.folds, " for ", rows, " rows, expected at most as many"));
+}
+
+std::vector<Example> taken(std::vector<Example>& all, const std::vector<std::int64_t>& rows) {
+  std::vector<Example> out;
+  for (const std::int64_t row : rows) out.push_back(std::move(all[std::size_t(row)]));
+  return out;
+}
+
+std::vector<std::int64_t> class_counts(std::span<const TokenizedRow> rows, std::size_t classes) {
+  std::vector<std::int64_t> counts(classes, 0);
+  for (const TokenizedRow& row : rows) ++counts[std::size_t(row.label)];
+  return counts;
+}
+
+std::string part_text(std::string_view part, std::span<const TokenizedRow> rows,
+                      const RowCounts& counts, const Dataset& data, const DataConfig& config) {
+  std::string out = cat(part, ": ", counts.kept, " rows, ", counts.tokens,
+                        " tokens; the longest row has ", counts.longest, " tokens;");
+  const std::vector<std::int64_t> found = class_counts(rows, data.classes.size());
+  for (std::size_t i = 0; i < found.size(); ++i)
+    if (data.classes[i].given || found[i] > 0)
+      out += cat(i > 0 ? ", " : " ", printable(data.classes[i].name), " ", found[i]);
+  out += "\n";
+  if (counts.too_long > 0)
+    out += cat("  dropped ", counts.too_long, " rows longer than max_length ", config.max_length,
+               "\n");
+  if (counts.truncated > 0)
+    out += cat("  cut ", counts.truncated, " rows to max_length ", config.max_length,
+               config.truncation == Truncation::proportional
+                   ? ", every value of the text in proportion\n"
+                   : " at their end\n");
+  return out;
+}
+
+}  // namespace
+
+Dataset load_classification(const DataConfig& config, const ClassificationRules& rules,
+                            std::uint64_t seed) {
+  Loader loader(config, rules);
+  std::vector<Example> train = loader.read_files(config.train_file);
+  const std::vector<DataSource> eval_files(config.eval_file.begin(), config.eval_file.end());
+  std::vector<Example> eval = loader.read_files(eval_files);
+  if (!train.empty()) loader.name_classes(train, eval);
+  loader.check_bad();
+  const auto data_seed = config.data_seed ? std::uint64_t(*config.data_seed) : seed;
+  if (config.eval_file.empty()) {
+    if (config.folds) check_folds(config, train.size());
+    std::vector<std::int64_t> labels;
+    for (const Example& example : train) labels.push_back(example.label);
+    const RowSplit split =
+        config.folds ? stratified_fold(labels, *config.folds, config.fold.value_or(0), data_seed)
+                     : split_rows(std::int64_t(train.size()), config.train_fraction, data_seed);
+    eval = taken(train, split.eval);
+    train = taken(train, split.train);
+  }
+  Dataset& data = loader.data();
+  data.train = loader.render(train, config.swap_answers, std::nullopt, data.train_counts);
+  std::optional<std::int64_t> limit;
+  if (config.max_eval_samples) limit = *config.max_eval_samples;
+  data.eval = loader.render(eval, false, limit, data.eval_counts);
+  check_left_out("data.train_file", data.train_counts, config);
+  check_left_out("the evaluation rows", data.eval_counts, config);
+  if (data.train.empty())
+    throw InputError(cat(printable(config.train_file.front().path, 512),
+                         ": no row is left to train on\n", describe(data, config)));
+  mix_by_weight(data, data_seed);
+  return std::move(data);
+}
+
+std::vector<TokenizedRow> load_unlabelled(const std::string& path, const DataConfig& config,
+                                          const Tokenizer& tokenizer, AnswerOrder order,
+                                          std::vector<std::string>& ids) {
+  const std::unique_ptr<RowSource> source = open_rows(path);
+  const ClassFormat* format = find_class_format(config.format);
+  const ClassRenderer renderer(config, tokenizer);
+  std::vector<TokenizedRow> out;
+  ids.clear();
+  for (;;) {
+    try {
+      const std::optional<Json> row = source->next();
+      if (!row) break;
+      if (!format) format = &recognise(*row);
+      if (out.empty()) check_columns(*source, path, *format, config, Labelled::no);
+      if (order == AnswerOrder::swapped && !format->compares_answers)
+        throw UserError(cat("--average-swapped: rows of format ", format->name,
+                            " have no two answers to exchange; leave it out"));
+      const auto text = format->parse(*row, config, Labelled::no, order);
+      expect(text.has_value(), "a row without a class is never left out");
+      out.push_back(renderer.render_cut(*text));
+      out.back().number = source->place().number;
+      ids.push_back(row->find("id") ? value_text(*row, "id") : cat(out.back().number));
+    } catch (const RowError& error) {
+      const RowPlace place = source->place();
+      throw InputError(cat(printable(path, 512), ": row ", place.number + 1, " (line ", place.line,
+                           "): ", error.what(), " [", error.code,
+                           "]; every row gets an answer, so correct it or take it out"));
+    }
+  }
+  if (out.empty())
+    throw InputError(cat(printable(path, 512), ": holds no rows, expected at least one"));
+  return out;
+}
+
+std::string class_parts_text(const Dataset& dataset, const DataConfig& config) {
+  std::string out = part_text("train", dataset.train, dataset.train_counts, dataset, config);
+  if (!dataset.eval.empty())
+    out += part_text("eval", dataset.eval, dataset.eval_counts, dataset, config);
+  for (const auto& [reason, rows] : dataset.left_out)
+    out += cat("left out ", rows, " rows: ", reason, "\n");
+  if (dataset.mended > 0)
+    out += cat("in ", dataset.mended,
+               " rows surrogates without their partner became U+FFFD, for they are no text\n");
+  return out;
+}
+
+}  // namespace elenchus
