@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "metrics/classification.h"
 #include "metrics/token_metrics.h"
 
 namespace elenchus {
@@ -33,6 +34,11 @@ std::unique_ptr<Metric> make_exact_match(SettingsReader&, TextMetricSettings com
   return std::make_unique<ExactMatch>(std::move(common));
 }
 
+template <class ClassMetric>
+std::unique_ptr<Metric> make_class_metric(SettingsReader&, TextMetricSettings) {
+  return std::make_unique<ClassMetric>();
+}
+
 std::unique_ptr<Metric> make_regex_match(SettingsReader& settings, TextMetricSettings common) {
   const std::string pattern = settings.text("pattern", "");
   const std::string what = settings.what() + ".pattern";
@@ -43,7 +49,7 @@ std::unique_ptr<Metric> make_regex_match(SettingsReader& settings, TextMetricSet
 }  // namespace
 
 std::span<const MetricKind> metric_kinds() {
-  static constexpr std::array<MetricKind, 7> kKinds = {{
+  static constexpr std::array<MetricKind, 12> kKinds = {{
       {"style", make_style, MetricInput::teacher_forced},
       {"perplexity", make_perplexity, MetricInput::none},
       {"token_accuracy", make_token_accuracy, MetricInput::none},
@@ -51,6 +57,12 @@ std::span<const MetricKind> metric_kinds() {
       {"reply_length", make_reply_length, MetricInput::generated},
       {"exact_match", make_exact_match, MetricInput::generated},
       {"regex_match", make_regex_match, MetricInput::generated},
+      {"accuracy", make_class_metric<Accuracy>, MetricInput::none, MetricTask::classes},
+      {"balanced_accuracy", make_class_metric<BalancedAccuracy>, MetricInput::none,
+       MetricTask::classes},
+      {"log_loss", make_class_metric<LogLoss>, MetricInput::none, MetricTask::classes},
+      {"macro_f1", make_class_metric<MacroF1>, MetricInput::none, MetricTask::classes},
+      {"ece", make_class_metric<CalibrationError>, MetricInput::none, MetricTask::classes},
   }};
   return kKinds;
 }

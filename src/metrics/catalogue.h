@@ -18,6 +18,7 @@ struct MetricKind {
   MakeMetric make = nullptr;
   /// Whether it looks at texts, and at which unless `mode` says otherwise; none: at the loss alone.
   MetricInput default_mode = MetricInput::none;
+  MetricTask task = MetricTask::language;  ///< which models it is for
 };
 
 std::span<const MetricKind> metric_kinds();

@@ -24,6 +24,9 @@ struct Prediction {
 /// What a metric needs to observe.
 enum class MetricInput { teacher_forced, generated, none };
 
+/// What a metric measures: language models, or classifiers.
+enum class MetricTask { language, classes };
+
 class Metric {
  public:
   virtual ~Metric() = default;

@@ -15,6 +15,7 @@ constexpr std::string_view kCombined = "combined", kLoss = "loss";
 /// Adds one entry of the list after another.
 class Builder {
  public:
+  explicit Builder(MetricTask task);
   void add(const Json& entry, const std::string& what);
   MetricSet take() { return std::move(set_); }
 
@@ -23,7 +24,11 @@ class Builder {
   void add_combined(const Json& json, const std::string& what);
   void add_reply_settings(SettingsReader& settings, bool generated);
   void claim(const std::string& name, const std::string& what);
+  bool is_always_measured(const MetricKind& kind) const {
+    return task_ == MetricTask::classes && kind.task == task_;
+  }
 
+  MetricTask task_;
   MetricSet set_;
   std::vector<std::string> names_;
 };
@@ -43,6 +48,12 @@ const MetricKind& find_kind(std::string_view name, const std::string& what) {
   for (const MetricKind& kind : metric_kinds())
     if (kind.kind == name) return kind;
   fail_unknown(name, what);
+}
+
+Builder::Builder(MetricTask task) : task_(task) {
+  if (task == MetricTask::language) return;
+  for (const MetricKind& kind : metric_kinds())
+    if (kind.task == task) add_metric(kind, Json(), cat("metrics.", kind.kind));
 }
 
 void Builder::claim(const std::string& name, const std::string& what) {
@@ -76,6 +87,12 @@ void Builder::add_reply_settings(SettingsReader& settings, bool generated) {
 }
 
 void Builder::add_metric(const MetricKind& kind, const Json& json, const std::string& what) {
+  if (kind.task != task_)
+    throw UserError(cat(what, ": is a metric of ",
+                        kind.task == MetricTask::classes
+                            ? "classifiers (model.task_type: SEQ_CLS)"
+                            : "language models (model.task_type: CAUSAL_LM)",
+                        "; take it out of the list"));
   SettingsReader settings(json, what);
   TextMetricSettings common;
   common.mode = kind.default_mode;
@@ -121,7 +138,9 @@ void Builder::add(const Json& entry, const std::string& what) {
   const Json none;
   if (entry.is_string()) {
     const std::string& name = entry.as_string(what);
-    if (name != kLoss) add_metric(find_kind(name, what), none, cat(what, ".", printable(name)));
+    if (name == kLoss) return;
+    const MetricKind& known = find_kind(name, what);
+    if (!is_always_measured(known)) add_metric(known, none, cat(what, ".", printable(name)));
     return;
   }
   if (!entry.is_object() || entry.as_object(what).size() != 1)
@@ -130,13 +149,17 @@ void Builder::add(const Json& entry, const std::string& what) {
   const auto& [kind, settings] = entry.as_object(what).front();
   if (kind == kCombined) return add_combined(settings, what + ".combined");
   const MetricKind& known = find_kind(kind, what);
+  if (is_always_measured(known)) {
+    SettingsReader(settings, cat(what, ".", kind)).finish();
+    return;
+  }
   add_metric(known, settings, cat(what, ".", kind));
 }
 
 }  // namespace
 
-MetricSet make_metrics(const Json& list, std::string_view what) {
-  Builder builder;
+MetricSet make_metrics(const Json& list, std::string_view what, MetricTask task) {
+  Builder builder(task);
   if (list.is_null()) return builder.take();
   if (!list.is_array())
     throw UserError(cat(what, ": expected a list of metrics, found ", list.kind_name()));

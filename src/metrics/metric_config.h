@@ -31,9 +31,11 @@ struct MetricSet {
 };
 
 /// From a list of names ("perplexity") and single-key maps ({"style": {...}}). "loss" is always
-/// measured and adds nothing. UserError: an unknown kind or key (the nearest known one is named), a
-/// value out of range, two metrics of one name, or two settings for generated replies; `what` names
+/// measured and adds nothing; of a classifier so are all metrics of classes, which come first.
+/// UserError: an unknown kind or key (the nearest known one is named), a value out of range, a metric
+/// of the other task, two metrics of one name, or two settings for generated replies; `what` names
 /// the place ("metrics").
-MetricSet make_metrics(const Json& list, std::string_view what = "metrics");
+MetricSet make_metrics(const Json& list, std::string_view what = "metrics",
+                       MetricTask task = MetricTask::language);
 
 }  // namespace elenchus

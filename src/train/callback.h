@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "metrics/confusion.h"
 #include "train/memory_use.h"
 
 namespace elenchus {
@@ -71,6 +72,8 @@ struct EvaluationReport {
   double generating_seconds = 0;  ///< of these, spent on generating replies for metrics
   bool best_so_far = false;
   std::vector<Sample> samples = {};
+  ConfusionMatrix confusion = ConfusionMatrix();  ///< of a classifier
+  std::vector<std::string> class_names = {};
   Json row;
 };
 

@@ -53,6 +53,7 @@ bool contains(std::span<const std::string> names, std::string_view name) {
 struct Evaluator::Sums {
   double nats = 0, weight = 0, generating_seconds = 0;
   std::int64_t correct = 0, samples = 0;
+  ConfusionMatrix confusion;
 };
 
 Evaluator::Evaluator(EvaluatorParts parts) : parts_(std::move(parts)) {
@@ -66,7 +67,7 @@ Evaluator::Evaluator(EvaluatorParts parts) : parts_(std::move(parts)) {
     wants_text_ |= metric->input() == MetricInput::teacher_forced;
     wants_replies_ |= metric->input() == MetricInput::generated;
   }
-  const bool classifier = parts_.classes > 0;
+  const bool classifier = !parts_.class_names.empty();
   if (wants_text_ && !classifier && !parts_.tokenizer)
     throw UserError("metrics: texts cannot be scored without the model's tokenizer");
   if (wants_replies_ && !parts_.generate)
@@ -83,7 +84,7 @@ Evaluator::Evaluator(EvaluatorParts parts) : parts_(std::move(parts)) {
 std::vector<std::string> Evaluator::known_names() const {
   std::vector<std::string> names = names_;
   names.emplace_back(kLoss);
-  if (parts_.classes > 0) return names;
+  if (!parts_.class_names.empty()) return names;
   for (const std::string_view name : {kPerplexity, kAccuracy})
     if (!contains(names, name)) names.emplace_back(name);
   return names;
@@ -94,6 +95,7 @@ Evaluation Evaluator::evaluate(const EvaluationProgress& progress) {
   for (const auto& metric : parts_.metrics) metric->reset();
   Evaluation result;
   Sums sums;
+  sums.confusion = ConfusionMatrix(parts_.class_names.size());
   const std::int64_t batches = parts_.batches.batches_per_epoch();
   for (std::int64_t index = 0; index <= batches; ++index) {
     if (progress && !progress(index, batches)) {
@@ -102,6 +104,7 @@ Evaluation Evaluator::evaluate(const EvaluationProgress& progress) {
     }
     if (index < batches) evaluate_batch(parts_.batches.batch(0, index), sums);
   }
+  result.confusion = sums.confusion;
   result.samples = sums.samples;
   result.batches = batches;
   finish(sums, result);
@@ -121,18 +124,19 @@ void Evaluator::evaluate_batch(const PackedBatch& batch, Sums& sums) {
     const Shape targets{std::int64_t(batch.target_rows.size())};
     LossOutputs outputs{.row_loss = parts_.arena.alloc(targets, DType::f32),
                         .prediction = parts_.arena.alloc(targets, DType::i32)};
-    if (parts_.classes > 0)
-      outputs.class_scores = parts_.arena.alloc({targets[0], parts_.classes}, DType::f32);
+    const auto classes = std::int64_t(parts_.class_names.size());
+    if (classes > 0) outputs.class_scores = parts_.arena.alloc({targets[0], classes}, DType::f32);
     parts_.model.losses(on_device.context, on_device.tokens, on_device.targets, outputs);
     losses = on_host<float>(parts_.stream, outputs.row_loss);
     predicted = on_host<std::int32_t>(parts_.stream, outputs.prediction);
     if (outputs.class_scores)
       scores = log_probabilities(on_host<float>(parts_.stream, outputs.class_scores),
-                                 std::size_t(parts_.classes));
+                                 parts_.class_names.size());
   }
   for (std::size_t i = 0; i < losses.size(); ++i) {
     sums.nats += double(losses[i]);
     sums.correct += predicted[i] == batch.labels[i];
+    if (!sums.confusion.empty()) sums.confusion.add(batch.labels[i], predicted[i]);
     sums.weight += parts_.class_weights.empty()
                        ? 1.0
                        : double(parts_.class_weights[std::size_t(batch.labels[i])]);
@@ -190,7 +194,7 @@ void Evaluator::finish(const Sums& sums, Evaluation& result) {
   const double targets = sums.weight > 0 ? sums.weight : 1;
   const double loss = sums.nats / targets;
   result.values[std::string(kEvalLoss)] = loss;
-  if (parts_.classes == 0) {
+  if (parts_.class_names.empty()) {
     result.values[cat("eval_", kPerplexity)] = std::exp(loss);
     result.values[cat("eval_", kAccuracy)] = double(sums.correct) / targets;
   }

@@ -10,6 +10,7 @@
 
 #include "data/packed_batch.h"
 #include "metrics/combined.h"
+#include "metrics/confusion.h"
 #include "metrics/metric.h"
 #include "models/language_model.h"
 #include "text/tokenizer.h"
@@ -32,9 +33,9 @@ struct EvaluatorParts {
   Arena& arena;
   LanguageModel& model;
   const BatchSource& batches;
-  const Tokenizer* tokenizer = nullptr;   ///< for teacher-forced texts; may be null without them
-  std::int64_t classes = 0;               ///< of a classifier; 0: a language model
-  std::vector<float> class_weights = {};  ///< [classes] that its loss is weighed by, or empty
+  const Tokenizer* tokenizer = nullptr;  ///< for teacher-forced texts; may be null without them
+  std::vector<std::string> class_names = {};  ///< of a classifier; none: a language model
+  std::vector<float> class_weights = {};      ///< [classes] that its loss is weighed by, or empty
   std::vector<std::unique_ptr<Metric>> metrics;
   std::vector<CombinedMetric> combined;
   GenerateReplies generate;  ///< needed if a metric wants replies
@@ -43,6 +44,7 @@ struct EvaluatorParts {
 /// What one evaluation found.
 struct Evaluation {
   std::map<std::string, double> values;  ///< "eval_loss", "eval_<metric>", ...
+  ConfusionMatrix confusion;             ///< of a classifier
   std::int64_t samples = 0, batches = 0;
   double seconds = 0;
   double generating_seconds = 0;  ///< of these, spent in EvaluatorParts::generate
@@ -63,6 +65,8 @@ class Evaluator {
   Evaluation evaluate(const EvaluationProgress& progress = {});
   /// Names of the declared metrics, combined ones last, without "eval_".
   const std::vector<std::string>& metric_names() const { return names_; }
+  /// Of a classifier, by number.
+  const std::vector<std::string>& class_names() const { return parts_.class_names; }
   /// Names that may choose the best model: the declared ones and those that are always measured.
   std::vector<std::string> known_names() const;
 

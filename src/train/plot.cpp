@@ -1,5 +1,6 @@
 #include "train/plot.h"
 
+#include <fmt/format.h>
 #include <plplot.h>
 
 #include <algorithm>
@@ -27,22 +28,29 @@ struct Colour {
 // Places in PLplot's palette; the lines of a panel take kFirstLine onwards, their raw values the
 // pale colour as many places further.
 enum PaletteIndex { kWhite, kBlack, kGrid, kFirstLine };
+constexpr int kShades = 32;  // from white to the first line's colour, behind the lines' colours
 constexpr Colour kPaper[] = {{255, 255, 255}, {40, 40, 40}, {225, 225, 225}};
 constexpr Colour kLines[] = {{31, 119, 180}, {214, 90, 20},  {44, 140, 60}, {170, 40, 110},
                              {120, 90, 180}, {130, 100, 40}, {0, 140, 150}, {90, 90, 90}};
 constexpr int kLineColours = int(std::size(kLines));
 
+constexpr int kFirstShade = kFirstLine + 2 * kLineColours;
+
 int line_colour(std::size_t series) { return kFirstLine + int(series) % kLineColours; }
 int pale_colour(std::size_t series) { return line_colour(series) + kLineColours; }
 
 void set_colours() {
-  plscmap0n(kFirstLine + 2 * kLineColours);
+  plscmap0n(kFirstShade + kShades);
   for (int i = 0; i < kFirstLine; ++i) plscol0(i, kPaper[i].red, kPaper[i].green, kPaper[i].blue);
   const auto pale = [](int value) { return value + (255 - value) * 6 / 10; };
   for (int i = 0; i < kLineColours; ++i) {
     const Colour c = kLines[i];
     plscol0(kFirstLine + i, c.red, c.green, c.blue);
     plscol0(kFirstLine + kLineColours + i, pale(c.red), pale(c.green), pale(c.blue));
+  }
+  for (int i = 0; i < kShades; ++i) {
+    const auto mixed = [&](int value) { return 255 + (value - 255) * i / (kShades - 1); };
+    plscol0(kFirstShade + i, mixed(kLines[0].red), mixed(kLines[0].green), mixed(kLines[0].blue));
   }
 }
 
@@ -185,7 +193,9 @@ void check_device(const fs::path& temporary) {
   OutputFile(temporary).finish();
 }
 
-void draw_page(const fs::path& png, const std::vector<PlotPanel>& panels) {
+/// Opens a page, draws on it, and writes the file.
+template <class Draw>
+void draw_page(const fs::path& png, const Draw& draw) {
   PLINT stream = 0;
   plmkstrm(&stream);
   plsdev(kDevice);
@@ -195,6 +205,11 @@ void draw_page(const fs::path& png, const std::vector<PlotPanel>& panels) {
   plinit();
   plfontld(0);
   pladv(0);
+  draw();
+  plend1();
+}
+
+void draw_panels(const std::vector<PlotPanel>& panels) {
   const bool many = panels.size() > 1;
   plschr(many ? 3.6 : 4.2, 1.0);
   const int columns = many ? 2 : 1, rows = (int(panels.size()) + columns - 1) / columns;
@@ -204,7 +219,61 @@ void draw_page(const fs::path& png, const std::vector<PlotPanel>& panels) {
     draw_panel(panels[std::size_t(i)], left + (many ? 0.075 : 0.09), left + width - 0.03,
                bottom + (many ? 0.085 : 0.1), bottom + height - 0.07);
   }
-  plend1();
+}
+
+/// One cell of a table, as many places from the left and the top.
+void draw_cell(double column, double row, double count, double share) {
+  const double x[] = {column, column + 1, column + 1, column};
+  const double y[] = {row, row, row + 1, row + 1};
+  plcol0(kFirstShade + std::clamp(int(share * (kShades - 1)), 0, kShades - 1));
+  plfill(4, x, y);
+  plcol0(share > 0.6 ? kWhite : kBlack);
+  plptex(column + 0.5, row + 0.42, 1, 0, 0.5, fmt::format("{:g}", count).c_str());
+  plptex(column + 0.5, row + 0.62, 1, 0, 0.5, fmt::format("{:.0f} %", 100 * share).c_str());
+}
+
+void draw_table(const CountTable& table) {
+  const double size = double(table.names.size());
+  plschr(table.names.size() > 6 ? 3.0 : 4.2, 1.0);
+  plvpor(0.25, 0.97, 0.16, 0.9);
+  plwind(0, size, size, 0);
+  for (std::size_t row = 0; row < table.names.size(); ++row) {
+    double sum = 0;
+    for (const double count : table.counts[row]) sum += count;
+    for (std::size_t column = 0; column < table.names.size(); ++column) {
+      const double count = table.counts[row][column];
+      draw_cell(double(column), double(row), count, sum > 0 ? count / sum : 0);
+    }
+  }
+  plcol0(kBlack);
+  plbox("bc", 0, 0, "bc", 0, 0);
+  for (std::size_t i = 0; i < table.names.size(); ++i) {
+    const std::string name = plain_text(table.names[i]);
+    const double place = (double(i) + 0.5) / size;
+    plmtex("b", 1.6, place, 0.5, name.c_str());
+    plmtex("lv", 0.8, 1 - place, 1, name.c_str());
+  }
+  plmtex("b", 3.6, 0.5, 0.5, plain_text(table.column_label).c_str());
+  plmtex("t", 0.8, -0.01, 1, plain_text(table.row_label).c_str());
+  plschr(0, 1.2);
+  plmtex("t", 1.4, 0.5, 0.5, plain_text(table.title).c_str());
+}
+
+/// The file is whole, or as it was.
+template <class Draw>
+void draw_file(const fs::path& png, const Draw& draw) {
+  const fs::path temporary = with_nonce(png, ".tmp-");
+  std::error_code error;
+  try {
+    check_memory();
+    check_device(temporary);
+    draw_page(temporary, draw);
+    write_file_atomically(png, read_text_file(temporary, kPngLimitBytes));
+  } catch (...) {
+    fs::remove(temporary, error);
+    throw;
+  }
+  fs::remove(temporary, error);
 }
 
 }  // namespace
@@ -224,18 +293,13 @@ std::vector<double> smoothed(const std::vector<double>& values) {
 
 void draw_plot(const fs::path& png, const std::vector<PlotPanel>& panels) {
   expect(!panels.empty() && panels.size() <= 4, "a picture has one to four panels");
-  const fs::path temporary = with_nonce(png, ".tmp-");
-  std::error_code error;
-  try {
-    check_memory();
-    check_device(temporary);
-    draw_page(temporary, panels);
-    write_file_atomically(png, read_text_file(temporary, kPngLimitBytes));
-  } catch (...) {
-    fs::remove(temporary, error);
-    throw;
-  }
-  fs::remove(temporary, error);
+  draw_file(png, [&] { draw_panels(panels); });
+}
+
+void draw_counts(const fs::path& png, const CountTable& table) {
+  expect(!table.names.empty() && table.counts.size() == table.names.size(),
+         "a table has a name for each row");
+  draw_file(png, [&] { draw_table(table); });
 }
 
 }  // namespace elenchus

@@ -1,5 +1,5 @@
 #pragma once
-// Line charts as PNG files.
+// Line charts and tables of counts as PNG files.
 
 #include <filesystem>
 #include <string>
@@ -23,6 +23,17 @@ struct PlotPanel {
 /// Draws one panel, or up to four in two columns, on white, 1200 x 900 pixels. Replaces the file in
 /// one step. DeviceError if it cannot be written.
 void draw_plot(const std::filesystem::path& png, const std::vector<PlotPanel>& panels);
+
+/// A square table of counts: names down the side and along the foot, darker where a row's share is
+/// larger.
+struct CountTable {
+  std::string title, row_label, column_label;
+  std::vector<std::string> names;
+  std::vector<std::vector<double>> counts;  ///< [row][column]
+};
+
+/// Draws it, as draw_plot().
+void draw_counts(const std::filesystem::path& png, const CountTable& table);
 
 /// Exponential moving average that follows about as much of a long series as of a short one.
 std::vector<double> smoothed(const std::vector<double>& values);

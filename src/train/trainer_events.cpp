@@ -111,6 +111,8 @@ bool Trainer::evaluate(bool& improved) {
                           .generating_seconds = found.generating_seconds,
                           .best_so_far = improved,
                           .samples = std::move(samples),
+                          .confusion = found.confusion,
+                          .class_names = parts_.evaluator->class_names(),
                           .row = Json::Object{}};
   const double seconds = std::max(found.seconds, 1e-9);
   for (const auto& [name, value] : found.values) report.row.set(name, value);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "train/callbacks/confusion.h"
 #include "train/callbacks/memory_log.h"
 #include "train/callbacks/metrics_csv.h"
 #include "train/callbacks/plots.h"
@@ -21,8 +22,12 @@ std::vector<std::unique_ptr<Callback>> standard_callbacks(const CallbackOptions&
   out.push_back(std::make_unique<MemoryLog>());
   out.push_back(std::make_unique<Summary>());
   out.push_back(std::make_unique<Samples>());
-  out.push_back(std::make_unique<Plots>(
-      [bar](const std::string& text) { bar->on_message(MessageLevel::warning, text); }));
+  const auto warn = [bar](const std::string& text) {
+    bar->on_message(MessageLevel::warning, text);
+  };
+  out.push_back(std::make_unique<Plots>(warn));
+  out.push_back(std::make_unique<Confusion>(
+      [bar](const std::string& text) { bar->on_message(MessageLevel::info, text); }, warn));
   if (std::ranges::find(options.report_to, "tensorboard") != options.report_to.end())
     out.push_back(std::make_unique<TensorBoard>(options.logging_dir));
   return out;
