@@ -7,7 +7,9 @@ namespace {
 class PredictCommand : public Command {
  public:
   std::string_view name() const override { return "predict"; }
-  std::string_view summary() const override { return "classifies the rows of a CSV file"; }
+  std::string_view summary() const override {
+    return "writes the probabilities of the classes of a file's rows";
+  }
   std::vector<Option> options() override {
     return {{"RECIPE.yaml", "", "the recipe; its relative paths start at its own folder",
              &options_.recipe.file, Presence::required},
@@ -16,7 +18,13 @@ class PredictCommand : public Command {
              &options_.recipe.overrides},
             {"--adapter", "DIR", "the trained classifier", &options_.adapter, Presence::required},
             {"--input", "FILE.csv", "the rows", &options_.input, Presence::required},
-            {"--output", "FILE.csv", "where the classes go", &options_.output, Presence::required}};
+            {"--output", "FILE.csv", "where the probabilities go", &options_.output,
+             Presence::required},
+            {"--average-swapped", "", "averages over both orders of two answers (arena)",
+             &options_.average_swapped},
+            {"--fit-temperature", "",
+             "scales the scores by the temperature that fits the evaluation rows best",
+             &options_.fit_temperature}};
   }
   int run() override { return predict(options_); }
 

@@ -12,7 +12,10 @@ std::optional<LoraConfig> adapter_choice(const std::optional<std::filesystem::pa
   const auto refuse = [&](std::string_view what) {
     throw InputError(cat(source, ": ", what, ", which this build does not compute"));
   };
-  if (!config.modules_to_save.empty()) refuse("modules_to_save is set");
+  // PEFT lists a classifier's head under both of its usual names.
+  for (const std::string& module : config.modules_to_save)
+    if (config.task_type != "SEQ_CLS" || (module != "score" && module != "classifier"))
+      refuse(cat("modules_to_save has \"", module, "\""));
   LoraConfig lora;
   lora.r = int(config.r);
   lora.lora_alpha = config.lora_alpha;

@@ -38,6 +38,8 @@ class Talk {
         text_(load_text(session_.files, {})),
         renderer_(render_rules(text_, DataConfig{}, std::time(nullptr))),
         generator_(*session_.model.decoder, *session_.stream, *session_.arena, *text_.tokenizer) {
+    if (session_.model.decoder->num_labels() > 0)
+      throw UserError("chat: this is a classifier (SEQ_CLS), which gives no replies; see predict");
     generate_.max_new_tokens = options.max_new_tokens;
     generate_.stop_ids = text_.stop_ids;
     generate_.max_positions = session_.max_positions;

@@ -9,6 +9,7 @@
 #include "base/terminal.h"
 #include "io/peft_adapter.h"
 #include "jobs/adapter_choice.h"
+#include "jobs/classes.h"
 #include "jobs/jobs.h"
 #include "jobs/replies.h"
 #include "jobs/run_setup.h"
@@ -34,6 +35,7 @@ std::string scores(const RunSetup& run, const std::string& reply) {
 
 int compare(const CompareOptions& options) {
   RunSetup run(read_recipe(options.recipe.file, options.recipe.overrides));
+  expect_language_model(run.recipe, "compare");
   run.load.lora = adapter_choice(options.adapter);
   std::vector<std::vector<TokenId>> prompts;
   for (const std::string& prompt : options.prompts) {

@@ -6,10 +6,8 @@
 #include "base/terminal.h"
 #include "io/peft_adapter.h"
 #include "jobs/adapter_choice.h"
+#include "jobs/evaluation.h"
 #include "jobs/jobs.h"
-#include "jobs/replies.h"
-#include "jobs/run_setup.h"
-#include "train/evaluator.h"
 
 namespace elenchus {
 
@@ -28,18 +26,12 @@ int evaluate(const EvaluateOptions& options) {
     load_adapter(*stream, model.decoder->params(), open_adapter_weights(*options.adapter));
 
   Replier replier(run, *model.decoder, *stream, arena);
-  Evaluator evaluator(
-      {.stream = *stream,
-       .arena = arena,
-       .model = *model.decoder,
-       .batches = *run.eval_batches,
-       .tokenizer = run.text.tokenizer.get(),
-       .metrics = std::move(run.metrics.metrics),
-       .combined = run.metrics.combined,
-       .generate = [&](std::span<const std::int64_t> rows) { return replier.to_eval_rows(rows); }});
+  Evaluator evaluator = make_evaluator(run, *stream, arena, *model.decoder, replier);
   const Evaluation result = evaluator.evaluate();
   Json out{Json::Object{}};
   for (const auto& [name, value] : result.values) out.set(name, value);
+  if (!result.confusion.empty())
+    out.set("eval_confusion_matrix", confusion_json(result.confusion, evaluator.class_names()));
   out.set("eval_runtime", result.seconds);
   out.set("eval_samples", result.samples);
   write_output(fmt::format("{}\n", out.dump()));

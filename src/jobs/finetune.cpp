@@ -12,6 +12,8 @@
 #include "base/folder_lock.h"
 #include "base/sha256.h"
 #include "jobs/adapter_choice.h"
+#include "jobs/classes.h"
+#include "jobs/evaluation.h"
 #include "jobs/jobs.h"
 #include "jobs/replies.h"
 #include "jobs/run_setup.h"
@@ -22,7 +24,7 @@ namespace elenchus {
 namespace {
 
 /// What the adapter folder and every checkpoint hold beside the tensors.
-AdapterFiles adapter_files(const RunSetup& run, const AdapterPlan& adapter) {
+AdapterFiles adapter_files(RunSetup& run, const AdapterPlan& adapter) {
   AdapterFiles out;
   out.config.base_model_name_or_path =
       run.recipe.model.model_name_or_path;  // made absolute: the adapter may be moved
@@ -40,6 +42,11 @@ AdapterFiles adapter_files(const RunSetup& run, const AdapterPlan& adapter) {
   out.config.use_rslora = run.recipe.lora.use_rslora;
   out.config.use_dora = run.recipe.lora.use_dora;
   for (const auto& [name, bytes] : run.text.files) out.files.push_back({name, bytes});
+  if (is_classifier(run.recipe)) {
+    out.config.task_type = "SEQ_CLS";
+    out.files.push_back(
+        {"config.json", classifier_config(run.files, run.text, run.dataset.classes)});
+  }
   return out;
 }
 
@@ -67,6 +74,7 @@ Json run_identity(const RunSetup& run, const LoadedModel& model) {
       if (std::ranges::find(kFree, key) == std::end(kFree)) kept.set(key, value);
     identity.set(section, std::move(kept));
   }
+  if (is_classifier(run.recipe)) identity.set("num_labels", run.recipe.model.num_labels);
   identity.set("data_fingerprint", run.train_batches.fingerprint());
   if (run.eval_batches) identity.set("eval_data_fingerprint", run.eval_batches->fingerprint());
   if (run.recipe.lora.init_from)
@@ -103,28 +111,12 @@ void check_output_folder(const RunSetup& run) {
 
 /// Operations of training on one token: forward and the gradient of the input, twice a weight each; the frozen weights have
 /// none. Attention is left out, as transformers does.
-double flops_per_token(const DecoderConfig& c) {
-  double weights = double(c.vocabulary * c.width);
+double flops_per_token(const DecoderConfig& c, std::int64_t num_labels) {
+  double weights = num_labels > 0 ? 0 : double(c.vocabulary * c.width);  // a score head is tiny
   for (const Slot slot : kProjectionSlots)
     if (has_projection(c, slot))
       weights += double(c.layers) * double(projection_shape(c, slot).elements());
   return 4 * weights;
-}
-
-std::unique_ptr<Evaluator> make_evaluator(RunSetup& run, Stream& stream, Arena& arena,
-                                          LanguageModel& model, Replier& replier) {
-  if (!run.eval_batches) return nullptr;
-  return std::make_unique<Evaluator>(
-      EvaluatorParts{.stream = stream,
-                     .arena = arena,
-                     .model = model,
-                     .batches = *run.eval_batches,
-                     .tokenizer = run.text.tokenizer.get(),
-                     .metrics = std::move(run.metrics.metrics),
-                     .combined = run.metrics.combined,
-                     .generate = [&replier](std::span<const std::int64_t> rows) {
-                       return replier.to_eval_rows(rows);
-                     }});
 }
 
 std::function<std::vector<Sample>()> sampler(const RunSetup& run, Replier& replier) {
@@ -178,23 +170,26 @@ int finetune(const FinetuneOptions& options) {
   StopSignal stop;
   Replier replier(run, *model.decoder, *stream, arena,
                   [&stop] { return stop.stop_requested() != 0; });
-  const std::unique_ptr<Evaluator> evaluator =
-      make_evaluator(run, *stream, arena, *model.decoder, replier);
-  Trainer trainer(training, {.stream = *stream,
-                             .arena = arena,
-                             .model = *model.decoder,
-                             .batches = run.train_batches,
-                             .checkpoints = checkpoints,
-                             .evaluator = evaluator.get(),
-                             .stop = &stop,
-                             .callbacks = standard_callbacks(
-                                 {.verbosity = options.quiet ? Verbosity::quiet : Verbosity::normal,
-                                  .report_to = training.report_to,
-                                  .logging_dir = training.logging_dir.value_or("")}),
-                             .sample_replies = sampler(run, replier),
-                             .identity = run_identity(run, model),
-                             .scale_loss = run.load.compute == DType::f16,
-                             .flops_per_token = flops_per_token(model.decoder->config())});
+  std::optional<Evaluator> evaluator;
+  if (run.eval_batches)
+    evaluator.emplace(make_evaluator(run, *stream, arena, *model.decoder, replier));
+  Trainer trainer(
+      training,
+      {.stream = *stream,
+       .arena = arena,
+       .model = *model.decoder,
+       .batches = run.train_batches,
+       .checkpoints = checkpoints,
+       .evaluator = evaluator ? &*evaluator : nullptr,
+       .stop = &stop,
+       .callbacks =
+           standard_callbacks({.verbosity = options.quiet ? Verbosity::quiet : Verbosity::normal,
+                               .report_to = training.report_to,
+                               .logging_dir = training.logging_dir.value_or("")}),
+       .sample_replies = sampler(run, replier),
+       .identity = run_identity(run, model),
+       .scale_loss = run.load.compute == DType::f16,
+       .flops_per_token = flops_per_token(model.decoder->config(), model.decoder->num_labels())});
   const auto resume = options.resume ? options.resume : resume_choice(run.recipe);
   if (resume && resume->checkpoint)
     trainer.resume_from(*resume->checkpoint);

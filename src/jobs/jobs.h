@@ -59,8 +59,10 @@ int compare(const CompareOptions& options);
 struct PredictOptions {
   RecipeSource recipe;
   std::filesystem::path adapter, input, output;
+  bool average_swapped = false;  ///< each row also with its two answers exchanged, averaged
+  bool fit_temperature = false;  ///< scores are divided by what fits the evaluation rows best
 };
-/// Classifies the rows of a CSV file into another.
+/// Writes the probabilities of the classes of a file's rows to a CSV file.
 int predict(const PredictOptions& options);
 
 struct InspectOptions {
@@ -93,7 +95,8 @@ struct LogitsOptions {
   std::optional<std::filesystem::path> adapter;
   bool load_in_4bit = false;
   std::filesystem::path input;   ///< JSON: a list of id lists
-  std::filesystem::path output;  ///< safetensors: f32 "logits.I" [tokens, vocabulary]
+  std::filesystem::path output;  ///< safetensors: f32 "logits.I" [tokens, vocabulary], or
+                                 ///< [num_labels] of a classifier
 };
 int logits(const LogitsOptions& options);
 

@@ -57,6 +57,7 @@ int logits(const LogitsOptions& options) {
                          session.max_positions));
 
   Decoder& decoder = *session.model.decoder;
+  const bool classifier = decoder.num_labels() > 0;
   std::vector<std::vector<float>> results;
   SafetensorsWriter writer;
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -66,18 +67,22 @@ int logits(const LogitsOptions& options) {
                              " is outside the vocabulary of ", decoder.vocabulary_size()));
     Arena::Scope scope(*session.arena);
     const std::vector<std::int32_t> every = counting(rows[i].size());
+    const std::vector<std::int32_t> asked =
+        classifier ? std::vector{every.back()} : every;  // a classifier pools its last token
     const std::int32_t starts[] = {0, std::int32_t(rows[i].size())};
     DeviceBatch batch =
         upload(*session.stream, *session.arena,
-               {.tokens = rows[i], .positions = every, .starts = starts, .target_rows = every});
+               {.tokens = rows[i], .positions = every, .starts = starts, .target_rows = asked});
     const Tensor out = decoder.logits(batch.context, batch.tokens, batch.targets.rows);
     std::vector<float>& values = results.emplace_back(std::size_t(out.elements()));
     session.stream->copy(Tensor(values.data(), out.shape(), DType::f32), out);
     session.stream->synchronize();
   }
-  for (std::size_t i = 0; i < results.size(); ++i)
-    writer.add_f32(cat("logits.", i), {std::int64_t(rows[i].size()), decoder.vocabulary_size()},
-                   results[i]);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    std::vector<std::int64_t> shape = {std::int64_t(rows[i].size()), decoder.vocabulary_size()};
+    if (classifier) shape = {decoder.num_labels()};
+    writer.add_f32(cat("logits.", i), shape, results[i]);
+  }
   write_safetensors(options.output, writer);
   return 0;
 }

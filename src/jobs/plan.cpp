@@ -24,6 +24,9 @@ int plan(const PlanOptions& options) {
       config.mlp_width, config.vocabulary));
   write_output(fmt::format("Trained     {} parameters, rank {}\n", memory.trained_parameters,
                            run.recipe.lora.r));
+  if (run.load.classifier)
+    write_output(fmt::format("Classes     {}, from the last token of a row, head in float32\n",
+                             run.load.classifier->num_labels));
   write_output(fmt::format("Data        {}\n", describe(run.dataset, run.recipe.data)));
   write_output(fmt::format(
       "Steps       {} ({} an epoch, {} epochs), {} rows a micro-batch, {} micro-batches a step\n",

@@ -59,9 +59,6 @@ Json training_config_json(const Recipe& recipe);
 /// "lora.r (16): rank: rows of A and columns of B", a line for every key.
 std::string recipe_help();
 
-/// The one refusal of what needs a classifier (task_type: SEQ_CLS, predict). UserError.
-[[noreturn]] void refuse_classification();
-
 /// How a run starts, from training.resume_from_checkpoint.
 struct ResumeChoice {
   std::optional<std::filesystem::path> checkpoint;  ///< none: the newest valid one, if any

@@ -42,6 +42,7 @@ class Checker {
   void quantization() const;
   void lora() const;
   void data() const;
+  void classified_data() const;
   void optimization() const;
   void schedule_of_events() const;
   void best_model() const;
@@ -70,8 +71,7 @@ void Checker::model() const {
   const ModelConfig& model = recipe_.model;
   require(!model.model_name_or_path.empty(), "model.model_name_or_path",
           "a Hugging Face folder or a GGUF file");
-  if (model.task_type == TaskType::SEQ_CLS) refuse_classification();
-  require_between(model.num_labels, 1, 65536, "model.num_labels");
+  require_between(model.num_labels, 2, 65536, "model.num_labels");
   require(is_device(model.device), "model.device", "auto, cpu, cuda or cuda:N");
   constexpr std::string_view kMaps[] = {"auto", "balanced", "balanced_low_0", "sequential", "none"};
   const bool map_known = std::ranges::find(kMaps, model.device_map) != std::end(kMaps) ||
@@ -106,8 +106,13 @@ void Checker::lora() const {
           "a number above 0 and at most 1000000");
   require(lora.lora_dropout >= 0 && lora.lora_dropout < 1, "lora.lora_dropout",
           "a number from 0 to below 1");
-  require(lora.modules_to_save.empty(), "lora.modules_to_save",
-          "an empty list (embeddings and heads stay as they are; adapters are what is trained)");
+  const auto is_head = [&](const std::string& module) {
+    return recipe_.model.task_type == TaskType::SEQ_CLS &&
+           (module == "score" || module == "classifier");
+  };
+  require(std::ranges::all_of(lora.modules_to_save, is_head), "lora.modules_to_save",
+          "an empty list (embeddings and heads stay as they are; adapters are what is trained; a "
+          "classifier's head always is)");
   for (const auto& [name, rank] : lora.rank_pattern)
     require(rank >= 1 && rank <= 4096, "lora.rank_pattern",
             cat("ranks from 1 to 4096; found ", printable(name), ": ", rank));
@@ -143,6 +148,25 @@ void Checker::data() const {
   require_between(data.pad_to_multiple_of.value_or(1), 1, 65536, "data.pad_to_multiple_of");
   require_between(data.bad_rows_limit, 0, 1, "data.bad_rows_limit");
   require(data.data_seed.value_or(0) >= 0, "data.data_seed", "a whole number, 0 or above");
+  classified_data();
+}
+
+/// The keys of data that only classifiers have.
+void Checker::classified_data() const {
+  const DataConfig& data = recipe_.data;
+  const bool classifier = recipe_.model.task_type == TaskType::SEQ_CLS;
+  constexpr std::string_view kOnlyClassifiers =
+      "another value, or model.task_type: SEQ_CLS, for it is meant for classifiers";
+  require(classifier || (data.format != "arena" && data.format != "classification"), "data.format",
+          kOnlyClassifiers);
+  require(classifier || data.truncation != Truncation::proportional, "data.truncation",
+          kOnlyClassifiers);
+  require(classifier || !data.swap_answers, "data.swap_answers", kOnlyClassifiers);
+  require(classifier || !data.folds, "data.folds", kOnlyClassifiers);
+  require_between(data.folds.value_or(2), 2, 1e6, "data.folds");
+  require(data.folds || !data.fold, "data.fold", "data.folds beside it, the number of parts");
+  require(!data.folds || (data.fold && *data.fold >= 0 && *data.fold < *data.folds), "data.fold",
+          cat("a part from 0 to ", data.folds.value_or(2) - 1));
 }
 
 void Checker::optimization() const {
@@ -181,6 +205,14 @@ void Checker::optimization() const {
   const bool balanced = weights.size() == 1 && weights[0] == "balanced";
   require(balanced || std::ranges::all_of(weights, is_positive_number), "training.class_weights",
           "a list of numbers above 0, or balanced");
+  const bool classifier = recipe_.model.task_type == TaskType::SEQ_CLS;
+  require(classifier || weights.empty(), "training.class_weights",
+          "null, or model.task_type: SEQ_CLS");
+  require(balanced || weights.empty() || int(weights.size()) == recipe_.model.num_labels,
+          "training.class_weights",
+          cat("a weight for each of model.num_labels: ", recipe_.model.num_labels, " classes"));
+  require(!classifier || training.sample_prompts.empty(), "training.sample_prompts",
+          "none: a classifier gives no replies");
   require_between(training.sample_max_new_tokens, 1, 65536, "training.sample_max_new_tokens");
 }
 
@@ -214,6 +246,8 @@ void Checker::best_model() const {
   std::string_view wanted = training.metric_for_best_model;
   if (wanted.starts_with("eval_")) wanted.remove_prefix(5);
   std::vector<std::string_view> known = {"loss", "perplexity", "mean_token_accuracy"};
+  if (recipe_.model.task_type == TaskType::SEQ_CLS)
+    known = {"loss", "accuracy", "balanced_accuracy", "log_loss", "macro_f1", "ece"};
   for (const Json& metric : recipe_.metrics.as_array("metrics")) {
     const auto& [kind, settings] = metric.as_object("metrics").front();
     const Json* const name = settings.find("name");
@@ -233,12 +267,6 @@ void Checker::metrics() const {
 }
 
 }  // namespace
-
-void refuse_classification() {
-  throw UserError(
-      "classification (model.task_type: SEQ_CLS, predict) is not in this build; expected "
-      "model.task_type: CAUSAL_LM");
-}
 
 void check_recipe(const Recipe& recipe, const ConfigNode& tree) {
   const Checker checker(recipe, tree);

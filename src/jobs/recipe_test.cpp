@@ -413,7 +413,7 @@ TEST(Recipe, GradientCheckpointingAndDeviceMapTakeTheirForms) {
             Recompute::automatic);
   EXPECT_EQ(with("", {"model.device_map={model.layers.0: 0, \"\": cpu}"}).model.device_map,
             R"({"model.layers.0": 0, "": "cpu"})");
-  EXPECT_EQ(with("class_weights: [1, 2.5]").training.class_weights,
+  EXPECT_EQ(with("task_type: SEQ_CLS\nclass_weights: [1, 2.5]").training.class_weights,
             (std::vector<std::string>{"1", "2.5"}));
 }
 
@@ -439,7 +439,13 @@ TEST(Recipe, ValuesOutOfRangeAreRefusedByName) {
                                  "lora.exclude_modules=['']",
                                  "lora.modules_to_save=[score]",
                                  "lora.target_modules=[]",
-                                 "model.task_type=SEQ_CLS",
+                                 "model.num_labels=1",
+                                 "data.format=arena",
+                                 "data.truncation=proportional",
+                                 "data.swap_answers=true",
+                                 "data.folds=5",
+                                 "data.fold=1",
+                                 "training.class_weights=[1, 2]",
                                  "model.device=gpu",
                                  "model.device_map=spread",
                                  "model.max_memory={0: lots}",
@@ -499,6 +505,23 @@ lora:
             (std::map<std::string, int>{{"q_proj", 4}, {".*layers\\.1\\..*v_proj", 2}}));
   EXPECT_EQ(lora.alpha_pattern, (std::map<std::string, double>{{"q_proj", 2.5}}));
   EXPECT_EQ(lora.loraplus_lr_ratio, 16);
+}
+
+TEST(Recipe, AClassifiersValuesAreCheckedToo) {
+  const std::string base = "task_type: SEQ_CLS\nnum_labels: 3";
+  EXPECT_EQ(with(base + "\nclass_weights: balanced").training.class_weights,
+            std::vector<std::string>{"balanced"});
+  EXPECT_EQ(with(base + "\nfolds: 5\nfold: 4\nmetric_for_best_model: log_loss").data.folds, 5);
+  for (const char* assignment :
+       {"training.class_weights=[1, 2]", "data.fold=0", "data.folds=1",
+        "training.sample_prompts=[hello]", "training.metric_for_best_model=perplexity"}) {
+    const std::string key(assignment, std::string_view(assignment).find('='));
+    EXPECT_NE(message_with(base, {assignment}).find(key), std::string::npos)
+        << assignment << " -> " << message_with(base, {assignment});
+  }
+  EXPECT_NE(message_with(base + "\nfolds: 5\nfold: 5").find("a part from 0 to 4"),
+            std::string::npos);
+  EXPECT_NE(message_with(base + "\nfolds: 5").find("data.fold"), std::string::npos);
 }
 
 TEST(Recipe, NoKeyHasTwoMeanings) {

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/terminal.h"
 #include "generate/generator.h"
+#include "jobs/classes.h"
 #include "train/step_plan.h"
 
 namespace elenchus {
@@ -59,15 +60,27 @@ ComputeType trained_in(const TrainingConfig& training) {
 
 }  // namespace
 
+LoadOptions load_options(const Recipe& recipe, const DeviceChoice& where) {
+  return {.load_in_4bit = recipe.quantization.load_in_4bit,
+          .lora = recipe.lora,
+          .compute = choose_compute(
+              where.device, {trained_in(recipe.training),
+                             recipe.quantization.bnb_4bit_compute_dtype, recipe.model.dtype}),
+          .max_positions = recipe.data.max_length,
+          .seed = std::uint64_t(recipe.training.seed),
+          .label_smoothing = float(recipe.training.label_smoothing_factor)};
+}
+
 RunSetup::RunSetup(Recipe from)
     : recipe(with_known_placement(std::move(from))),
       where(choose_device(recipe.model.device, recipe.model.threads, recipe.model.max_memory)),
       files(open_model_files(recipe.model.model_name_or_path)),
       text(load_text(files, recipe.data.chat_template_path)),
       renderer(render_rules(text, recipe.data, kTemplateClock)),
-      dataset(load_dataset(recipe.data, renderer, data_seed(recipe))),
+      dataset(load_rows(recipe, renderer, *text.tokenizer)),
       train_batches(dataset.train, train_rules(recipe)),
-      metrics(make_metrics(recipe.metrics)) {
+      metrics(make_metrics(recipe.metrics, "metrics",
+                           is_classifier(recipe) ? MetricTask::classes : MetricTask::language)) {
   if (!dataset.eval.empty())
     eval_batches = std::make_unique<RowBatchSource>(dataset.eval, eval_rules(recipe));
   const std::int64_t vocabulary = identify_model(files).config.vocabulary;
@@ -77,14 +90,9 @@ RunSetup::RunSetup(Recipe from)
                          vocabulary));
   make_prompts();
   measure_shapes();
-  load = {.load_in_4bit = recipe.quantization.load_in_4bit,
-          .lora = recipe.lora,
-          .compute = choose_compute(
-              where.device, {trained_in(recipe.training),
-                             recipe.quantization.bnb_4bit_compute_dtype, recipe.model.dtype}),
-          .max_positions = std::max<std::int64_t>(recipe.data.max_length, shapes.cache_rows),
-          .seed = std::uint64_t(recipe.training.seed),
-          .label_smoothing = float(recipe.training.label_smoothing_factor)};
+  load = load_options(recipe, where);
+  load.max_positions = std::max(load.max_positions, shapes.cache_rows);
+  if (is_classifier(recipe)) load.classifier = classifier_options(recipe, dataset);
 }
 
 void RunSetup::make_prompts() {

@@ -48,6 +48,9 @@ struct RunSetup {
 /// run.
 inline constexpr std::int64_t kTemplateClock = 1721952000;
 
+/// How a recipe's model is loaded for rows of data.max_length on that device; no classifier's head.
+LoadOptions load_options(const Recipe& recipe, const DeviceChoice& where);
+
 /// Widens `shapes` by replies to these prompts, `batch_size` of them at once.
 void add_replies(LargestShapes& shapes, std::span<const std::vector<TokenId>> prompts,
                  std::int64_t new_tokens, std::int64_t batch_size);

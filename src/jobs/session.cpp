@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "io/peft_adapter.h"
 #include "jobs/adapter_choice.h"
+#include "jobs/classes.h"
 
 namespace elenchus {
 
@@ -17,6 +18,7 @@ Session::Session(const SessionRequest& request) : files(open_model_files(request
   options.lora = adapter_choice(request.adapter);
   options.compute = choose_compute(where.device, {request.compute});
   options.max_positions = max_positions;
+  options.classifier = stored_classifier(files, request.adapter);
   stream = Stream::open(where.device);
   const MemoryPlan plan = plan_memory([&](Stream& dry) { return load_model(dry, files, options); },
                                       request.shapes, nullptr, where);
