@@ -237,7 +237,7 @@ int predict(const PredictOptions& options) {
   for (const auto* rows : {&input.rows, &input.swapped, &fit})
     LengthBatches(*rows, batch_size).measure(shapes);
   const MemoryPlan plan = plan_memory([&](Stream& dry) { return load_model(dry, files, load); },
-                                      shapes, Recompute::off, where);
+                                      shapes, nullptr, where);
   check_plan(plan, where);
   const std::unique_ptr<Stream> stream = Stream::open(where.device, recipe.model.threads);
   Arena arena(*stream, plan.activations);
