@@ -16,6 +16,7 @@ std::vector<std::unique_ptr<Command>> make_all_commands() {
   commands.push_back(make_tokenize_command());
   commands.push_back(make_logits_command());
   commands.push_back(make_quantize_command());
+  commands.push_back(make_bench_command());
   return commands;
 }
 

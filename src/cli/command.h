@@ -64,6 +64,7 @@ std::unique_ptr<Command> make_plan_command();
 std::unique_ptr<Command> make_tokenize_command();
 std::unique_ptr<Command> make_logits_command();
 std::unique_ptr<Command> make_quantize_command();
+std::unique_ptr<Command> make_bench_command();
 
 /// Every command, in the order of --help.
 std::vector<std::unique_ptr<Command>> make_all_commands();

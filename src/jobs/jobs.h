@@ -107,4 +107,35 @@ struct QuantizeOptions {
 /// file if `output` ends in .safetensors, else a folder that transformers loads.
 int quantize(const QuantizeOptions& options);
 
+/// What a benchmarked step trains.
+enum class BenchTask { causal, classifier };
+template <>
+struct EnumNames<BenchTask> {
+  static constexpr std::string_view names[] = {"causal", "classifier"};
+};
+
+struct BenchStepOptions {
+  std::string architecture = "llama3-8b";  ///< one of bench_model_names()
+  BenchTask task = BenchTask::causal;
+  std::int64_t rows = 4, length = 2048;  ///< of a micro-batch; every token trained
+  int accumulation = 1;
+  std::vector<std::string> target_modules;  ///< none: all-linear
+  int rank = 16;
+  double dropout = 0;
+  ComputeType compute = ComputeType::automatic;
+  Recompute recompute = Recompute::off;
+  std::string device = "auto";
+  std::optional<std::string> max_memory;  ///< "8GiB"
+  int steps = 10, warm_up = 3;
+};
+/// Trains a model of random weights, made on the device, and prints tokens/s, the share of the
+/// matrix peak, memory planned and measured, and on a GPU the time by part.
+int bench_step(const BenchStepOptions& options);
+
+struct BenchOpsOptions {
+  std::vector<std::string> names;  ///< groups: rows, step, nf4, linear, attention; none: all
+};
+/// Prints the speed of single ops on the GPU.
+int bench_ops(const BenchOpsOptions& options);
+
 }  // namespace elenchus

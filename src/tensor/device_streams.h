@@ -19,8 +19,11 @@ std::unique_ptr<Stream> open_cuda_stream(Device device);
 std::unique_ptr<Stream> open_dry_cuda_stream(Device device);
 /// CUDA devices that this machine has; 0 without a driver. In stream_cuda.cu.
 int cuda_device_count();
-/// Memory of a CUDA device that is free, in bytes. UserError: there is no such device. In
-/// stream_cuda.cu.
-std::size_t cuda_free_bytes(Device device);
+/// Memory of a device, in bytes.
+struct DeviceMemory {
+  std::size_t free = 0, all = 0;
+};
+/// A CUDA device's memory. UserError: there is no such device. In stream_cuda.cu.
+DeviceMemory cuda_memory(Device device);
 
 }  // namespace elenchus

@@ -44,12 +44,12 @@ void require_device(Device device) {
 
 }  // namespace
 
-std::size_t cuda_free_bytes(Device device) {
+DeviceMemory cuda_memory(Device device) {
   require_device(device);
-  std::size_t free = 0, all = 0;
+  DeviceMemory memory;
   check_cuda(cudaSetDevice(device.index), "selecting the device");
-  check_cuda(cudaMemGetInfo(&free, &all), "asking for the free memory");
-  return free;
+  check_cuda(cudaMemGetInfo(&memory.free, &memory.all), "asking for the free memory");
+  return memory;
 }
 
 std::unique_ptr<Stream> open_cuda_stream(Device device) {

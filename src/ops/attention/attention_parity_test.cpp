@@ -85,6 +85,30 @@ TEST_F(AttentionCuda, AgreesWithTheCpuWithAWindow) {
     }
 }
 
+// Long enough for the library's kernels, where it is there.
+TEST_F(AttentionCuda, AgreesWithTheCpuOnLongRows) {
+  for (const std::int64_t head_dim : {64, 128, 256})
+    for (const float soft_cap : {0.0f, 2.0f}) {
+      SCOPED_TRACE(cat("heads of ", head_dim, ", soft cap ", soft_cap));
+      AttentionShape shape = shape_of_heads(head_dim);
+      shape.soft_cap = soft_cap;
+      compare({300, 724, 1, 511}, shape);
+      compare({256, 256, 256}, shape);
+      compare({900}, shape);
+    }
+}
+
+TEST_F(AttentionCuda, AgreesWithTheCpuOnLongRowsWithAWindow) {
+  for (const std::int64_t head_dim : {128, 256})
+    for (const float soft_cap : {0.0f, 2.0f}) {
+      AttentionShape shape = shape_of_heads(head_dim);
+      shape.window = 200;
+      shape.soft_cap = soft_cap;
+      compare({300, 724, 1, 511}, shape);
+      compare({512, 512}, shape);
+    }
+}
+
 TEST_F(AttentionCuda, PackedSequencesHaveTheBitsOfSequencesAlone) {
   const AttentionShape shape = shape_of_heads(128);
   const auto packed = run(cuda(), starts_of({130, 70}), shape, DType::bf16, DType::bf16);

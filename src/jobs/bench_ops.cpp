@@ -1,17 +1,20 @@
-// Speed of every op on a CUDA device at the sizes of Llama-3-8B with 8192 tokens (and Gemma-2-2B's
-// attention), beside the bytes it must move or the operations it must do.
-// Usage: cuda_ops_bench [name ...]     only ops whose name contains one of the words
+// `elenchus bench op`: the speed of every op at the sizes of Llama-3-8B with 8192 tokens (and
+// Gemma-2-2B's attention), beside the bytes it must move or the operations it must do.
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/terminal.h"
+#include "jobs/device_choice.h"
+#include "jobs/jobs.h"
 #include "ops/adamw/adamw.h"
 #include "ops/attention/attention.h"
 #include "ops/cross_entropy/cross_entropy.h"
@@ -90,11 +93,12 @@ class Bench {
   }
   void bytes(const std::string& name, double bytes, const std::function<void()>& work) {
     const double s = seconds(work);
-    std::printf("%-44s %9.1f us %8.0f GB/s\n", name.c_str(), s * 1e6, bytes / s / 1e9);
+    write_output(fmt::format("{:<44}{:>10.1f} us {:>8.0f} GB/s\n", name, s * 1e6, bytes / s / 1e9));
   }
   void operations(const std::string& name, double count, const std::function<void()>& work) {
     const double s = seconds(work);
-    std::printf("%-44s %9.1f us %8.1f TFLOP/s\n", name.c_str(), s * 1e6, count / s / 1e12);
+    write_output(
+        fmt::format("{:<44}{:>10.1f} us {:>8.1f} TFLOP/s\n", name, s * 1e6, count / s / 1e12));
   }
 
  private:
@@ -271,15 +275,12 @@ void run(Stream& stream, std::vector<std::string> names) {
 }
 
 }  // namespace
-}  // namespace elenchus
 
-int main(int argc, char** argv) {
-  try {
-    const auto stream = elenchus::Stream::open({elenchus::Device::Kind::cuda, 0});
-    elenchus::run(*stream, {argv + 1, argv + argc});
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
+int bench_ops(const BenchOpsOptions& options) {
+  const DeviceChoice where = choose_device("cuda", 0);
+  const std::unique_ptr<Stream> stream = Stream::open(where.device);
+  run(*stream, options.names);
+  return 0;
 }
+
+}  // namespace elenchus
