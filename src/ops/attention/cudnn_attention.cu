@@ -31,6 +31,9 @@ using TensorRef = std::shared_ptr<Tensor_attributes>;
 
 // Older ones give wrong gradients for packed rows with a score modifier, without an error.
 constexpr std::size_t kOldestVersion = 91900;
+// What the gradient of one call may take beside its tensors; heads are taken a few at a time
+// where all at once would take more.
+constexpr std::int64_t kMostWorkspaceBytes = std::int64_t{384} << 20;
 
 /// Places of a plan's tensors.
 enum Place : std::int64_t {
@@ -53,12 +56,18 @@ enum Place : std::int64_t {
 struct PlanKey {
   bool backward, saves_stats, packed;
   DType dtype;
-  std::int64_t sequences, longest, rows;  // rounded up where packed
-  std::int64_t heads, kv_heads, head_dim, window;
+  std::int64_t sequences, longest;  // rounded up where packed
+  std::int64_t heads, kv_heads;     // of the layer
+  std::int64_t slices;              // the plan takes heads / slices of them
+  std::int64_t head_dim, window;
   float scale, soft_cap;
+  std::int64_t row() const { return (heads + 2 * kv_heads) * head_dim; }
+  std::int64_t out_row() const { return heads * head_dim; }
+  std::int64_t slice_heads() const { return heads / slices; }
+  std::int64_t slice_kv_heads() const { return kv_heads / slices; }
   auto tied() const {
-    return std::tie(backward, saves_stats, packed, dtype, sequences, longest, rows, heads, kv_heads,
-                    head_dim, window, scale, soft_cap);
+    return std::tie(backward, saves_stats, packed, dtype, sequences, longest, heads, kv_heads,
+                    slices, head_dim, window, scale, soft_cap);
   }
   bool operator<(const PlanKey& other) const { return tied() < other.tied(); }
 };
@@ -99,9 +108,9 @@ std::optional<PlanKey> plan_key(const Sequences& sequences, const AttentionShape
               .dtype = dtype,
               .sequences = count,
               .longest = longest,
-              .rows = rows,
               .heads = shape.heads,
               .kv_heads = shape.kv_heads,
+              .slices = 1,
               .head_dim = shape.head_dim,
               .window = windowed ? shape.window : 0,
               .scale = shape.scale,
@@ -109,9 +118,8 @@ std::optional<PlanKey> plan_key(const Sequences& sequences, const AttentionShape
   if (!key.packed) return key;
   key.sequences = std::int64_t(std::bit_ceil(std::uint64_t(count)));
   key.longest = rounded_length(longest);
-  key.rows = rounded_length(rows);
   constexpr std::int64_t kMostOffset = std::int64_t{1} << 31;  // of 32-bit offsets
-  if (key.rows * shape.row() >= kMostOffset) return {};
+  if (rows * shape.row() >= kMostOffset) return {};
   // Tiles of the padded grid that hold nothing still cost their launch.
   return key.sequences * key.longest <= 4 * rows ? std::optional(key) : std::nullopt;
 }
@@ -137,13 +145,15 @@ class Drawing {
     how.set_name("attention").set_generate_stats(key_.saves_stats);
     how.set_attn_scale(key_.scale);
     mask(how);
-    auto [out, stats] = graph_->sdpa(heads("q", kQueries, key_.heads, row()),
-                                     heads("k", kKeys, key_.kv_heads, row()),
-                                     heads("v", kValues, key_.kv_heads, row()), how);
-    as_output(out, kOut, key_.heads, out_row(), out_offsets_);
+    const std::int64_t queries = key_.slice_heads(), keys = key_.slice_kv_heads();
+    auto [out, stats] =
+        graph_->sdpa(heads("q", kQueries, queries, key_.row()), heads("k", kKeys, keys, key_.row()),
+                     heads("v", kValues, keys, key_.row()), how);
+    as_output(out, kOut, queries, key_.out_row(), out_offsets_);
     if (key_.saves_stats) {
       stats->set_output(true).set_data_type(fe::DataType_t::FLOAT).set_uid(kStats);
-      shape_stats(stats);
+      stats->set_dim({key_.sequences, queries, key_.longest, 1}).set_stride(token_major_stats());
+      if (key_.packed) stats->set_ragged_offset(stats_offsets_);
     }
     return graph_;
   }
@@ -160,25 +170,26 @@ class Drawing {
         d = pointwise(*graph, d, before_tanh_, fe::PointwiseMode_t::TANH_BWD);
         return pointwise(*graph, d, cap, fe::PointwiseMode_t::DIV);
       });
-    if (key_.packed) how.set_max_total_seq_len_q(key_.rows).set_max_total_seq_len_kv(key_.rows);
-    const TensorRef stats = graph_->tensor(
-        Tensor_attributes().set_name("stats").set_uid(kStats).set_data_type(fe::DataType_t::FLOAT));
-    shape_stats(stats);
+    const std::int64_t queries = key_.slice_heads(), keys = key_.slice_kv_heads();
+    Tensor_attributes saved;
+    saved.set_name("stats").set_uid(kStats).set_data_type(fe::DataType_t::FLOAT);
+    saved.set_dim({key_.sequences, queries, key_.longest, 1});
+    if (key_.packed)
+      saved.set_stride(token_major_stats()).set_ragged_offset(stats_offsets_);
+    else  // the one form that is taken of a grid
+      saved.set_stride({key_.longest * queries, key_.longest, 1, 1});
     auto [dq, dk, dv] = graph_->sdpa_backward(
-        heads("q", kQueries, key_.heads, row()), heads("k", kKeys, key_.kv_heads, row()),
-        heads("v", kValues, key_.kv_heads, row()),
-        heads("out", kOut, key_.heads, out_row(), out_offsets_),
-        heads("dout", kDout, key_.heads, out_row(), out_offsets_), stats, how);
-    as_output(dq, kDqueries, key_.heads, row(), row_offsets_);
-    as_output(dk, kDkeys, key_.kv_heads, row(), row_offsets_);
-    as_output(dv, kDvalues, key_.kv_heads, row(), row_offsets_);
+        heads("q", kQueries, queries, key_.row()), heads("k", kKeys, keys, key_.row()),
+        heads("v", kValues, keys, key_.row()),
+        heads("out", kOut, queries, key_.out_row(), out_offsets_),
+        heads("dout", kDout, queries, key_.out_row(), out_offsets_), graph_->tensor(saved), how);
+    as_output(dq, kDqueries, queries, key_.row(), row_offsets_);
+    as_output(dk, kDkeys, keys, key_.row(), row_offsets_);
+    as_output(dv, kDvalues, keys, key_.row(), row_offsets_);
     return graph_;
   }
 
  private:
-  std::int64_t row() const { return (key_.heads + 2 * key_.kv_heads) * key_.head_dim; }
-  std::int64_t out_row() const { return key_.heads * key_.head_dim; }
-
   TensorRef index(const char* name, std::int64_t place, std::int64_t count) {
     return graph_->tensor(Tensor_attributes()
                               .set_name(name)
@@ -206,11 +217,9 @@ class Drawing {
     t->set_output(true).set_uid(place).set_dim(extents(count)).set_stride(strides(token));
     if (key_.packed) t->set_ragged_offset(offsets);
   }
-  /// [N, H] f32
-  void shape_stats(const TensorRef& t) {
-    t->set_dim({key_.sequences, key_.heads, key_.longest, 1})
-        .set_stride({key_.longest * key_.heads, 1, key_.heads, 1});
-    if (key_.packed) t->set_ragged_offset(stats_offsets_);
+  /// Of [N, H].
+  std::vector<std::int64_t> token_major_stats() const {
+    return {key_.longest * key_.heads, 1, key_.heads, 1};
   }
   static TensorRef constant(float value) { return std::make_shared<Tensor_attributes>(value); }
   static TensorRef pointwise(Graph& graph, TensorRef a, TensorRef b, fe::PointwiseMode_t mode) {
@@ -258,6 +267,18 @@ __global__ void offsets_kernel(std::int32_t* rows, std::int32_t* outs, std::int3
   }
 }
 
+/// to [slice, sequence, head of the slice, token] = from [sequence and token, head].
+__global__ void head_major_kernel(float* to, const float* from, std::int64_t elements,
+                                  std::int64_t heads, std::int64_t slice_heads,
+                                  std::int64_t length) {
+  const std::int64_t i = thread_index();
+  if (i >= elements) return;
+  const std::int64_t token = i / heads, head = i % heads, rows = elements / heads;
+  const std::int64_t sequence = token / length, slice = head / slice_heads;
+  to[slice * slice_heads * rows + (sequence * slice_heads + head % slice_heads) * length +
+     token % length] = from[i];
+}
+
 void* element(const ConstTensor& t, std::int64_t index) {
   return static_cast<std::byte*>(const_cast<void*>(t.data())) +
          std::size_t(index) * size_of(t.dtype());
@@ -295,43 +316,59 @@ struct CudnnAttention::Library {
     }
   }
 
-  /// Takes the plan's scratch and, on a stream that runs, runs it.
-  bool run(Stream& stream, Arena& scratch, const PlanKey& key, const Sequences& sequences,
-           std::unordered_map<std::int64_t, void*> pointers) {
-    Plan& plan = this->plan(key);
-    if (!plan.graph) return false;
-    const std::int64_t places = key.packed ? key.sequences + 1 : 0;
-    constexpr std::size_t kSlack = 8 * 256;  // of the arena's alignment
-    if (std::size_t(plan.workspace_bytes) + std::size_t(places) * 4 * sizeof(std::int32_t) +
-            kSlack >
-        scratch.left_bytes())
-      return false;
-    const Arena::Scope scope(scratch);
-    const Tensor workspace =
-        scratch.alloc({std::max<std::int64_t>(plan.workspace_bytes, 1)}, DType::u8);
-    const Tensor indices = scratch.alloc({4, std::max<std::int64_t>(places, 1)}, DType::i32);
-    if (stream.dry()) return true;
-    CudaStream& queue = cuda_side(stream);
-    const WorkTimer timer(queue, WorkPart::attention);
-    if (key.packed) {
-      std::int32_t* const at = indices.as<std::int32_t>();
-      pointers[kRowOffsets] = at;
-      pointers[kOutOffsets] = at + places;
-      pointers[kStatsOffsets] = at + 2 * places;
-      pointers[kLengths] = at + 3 * places;
-      offsets_kernel<<<1, kBlockThreads, 0, queue.queue()>>>(
-          at, at + places, at + 2 * places, at + 3 * places, sequences.starts.as<std::int32_t>(),
-          int(sequences.count()), int(key.sequences),
-          std::int32_t((key.heads + 2 * key.kv_heads) * key.head_dim),
-          std::int32_t(key.heads * key.head_dim), std::int32_t(key.heads));
-      check_launch("attention");
+  /// The plan that takes all heads at once, or as many as its workspace allows. None: cuDNN does
+  /// not take this.
+  std::optional<PlanKey> sliced(PlanKey key) {
+    for (; key.slices <= key.kv_heads; ++key.slices) {
+      if (key.kv_heads % key.slices != 0) continue;
+      const Plan& found = plan(key);
+      if (!found.graph) return {};
+      if (found.workspace_bytes <= kMostWorkspaceBytes || key.slices == key.kv_heads) return key;
     }
+    return {};
+  }
+
+  /// Scratch of one call.
+  struct Room {
+    Tensor workspace;
+    Tensor indices;  ///< i32 [4, sequences + 1] where packed
+    Tensor stats;    ///< f32 [N H], where a gradient takes them head by head
+    static std::size_t bytes(const PlanKey& key, const Plan& plan, std::int64_t rows) {
+      constexpr std::size_t kSlack = 8 * 256;  // of the arena's alignment
+      return std::size_t(plan.workspace_bytes) +
+             std::size_t(4 * (key.sequences + 1) + rows * key.heads) * 4 + kSlack;
+    }
+    Room(Arena& scratch, const PlanKey& key, const Plan& plan, std::int64_t rows)
+        : workspace(scratch.alloc({std::max<std::int64_t>(plan.workspace_bytes, 1)}, DType::u8)) {
+      if (key.packed)
+        indices = scratch.alloc({4, key.sequences + 1}, DType::i32);
+      else if (key.backward)
+        stats = scratch.alloc({rows * key.heads}, DType::f32);
+    }
+  };
+  using Pointers = std::unordered_map<std::int64_t, void*>;
+
+  void write_indices(CudaStream& queue, const PlanKey& key, const Tensor& indices,
+                     const Sequences& sequences, Pointers& pointers) {
+    const std::int64_t places = key.sequences + 1;
+    std::int32_t* const at = indices.as<std::int32_t>();
+    pointers[kRowOffsets] = at;
+    pointers[kOutOffsets] = at + places;
+    pointers[kStatsOffsets] = at + 2 * places;
+    pointers[kLengths] = at + 3 * places;
+    offsets_kernel<<<1, kBlockThreads, 0, queue.queue()>>>(
+        at, at + places, at + 2 * places, at + 3 * places, sequences.starts.as<std::int32_t>(),
+        int(sequences.count()), int(key.sequences), std::int32_t(key.row()),
+        std::int32_t(key.out_row()), std::int32_t(key.heads));
+    check_launch("attention");
+  }
+
+  void execute(CudaStream& queue, const PlanKey& key, Pointers& pointers, void* workspace) {
     fe::detail::set_stream(handle, queue.queue());
-    auto status = plan.graph->execute(handle, pointers, workspace.data());
+    auto status = plan(key).graph->execute(handle, pointers, workspace);
     if (!status.is_good())
       throw DeviceError(cat("cuDNN: attention failed: ", status.get_message()),
                         ExitCode::device_failed);
-    return true;
   }
 
   Device device;
@@ -375,13 +412,23 @@ bool CudnnAttention::forward(Stream& stream, Arena& scratch, const Forward& t,
   std::optional<PlanKey> key = plan_key(sequences, shape, t.qkv.dtype());
   if (!key) return false;
   key->saves_stats = bool(t.log_sum_exp);
-  std::unordered_map<std::int64_t, void*> pointers{
+  const Plan& plan = library_->plan(*key);
+  const std::int64_t rows = t.qkv.dim(0);
+  if (!plan.graph || Library::Room::bytes(*key, plan, rows) > scratch.left_bytes()) return false;
+  const Arena::Scope scope(scratch);
+  const Library::Room room(scratch, *key, plan, rows);
+  if (stream.dry()) return true;
+  CudaStream& queue = cuda_side(stream);
+  const WorkTimer timer(queue, WorkPart::attention);
+  Library::Pointers pointers{
       {kQueries, element(t.qkv, 0)},
       {kKeys, element(t.qkv, shape.heads * shape.head_dim)},
       {kValues, element(t.qkv, (shape.heads + shape.kv_heads) * shape.head_dim)},
       {kOut, t.out.data()}};
   if (t.log_sum_exp) pointers[kStats] = t.log_sum_exp.data();
-  return library_->run(stream, scratch, *key, sequences, std::move(pointers));
+  if (key->packed) library_->write_indices(queue, *key, room.indices, sequences, pointers);
+  library_->execute(queue, *key, pointers, room.workspace.data());
+  return true;
 }
 
 bool CudnnAttention::backward(Stream& stream, Arena& scratch, const Backward& t,
@@ -390,18 +437,44 @@ bool CudnnAttention::backward(Stream& stream, Arena& scratch, const Backward& t,
   std::optional<PlanKey> key = plan_key(sequences, shape, t.qkv.dtype());
   if (!key) return false;
   key->backward = true;
+  key = library_->sliced(*key);
+  if (!key) return false;
+  const Plan& plan = library_->plan(*key);
+  const std::int64_t rows = t.qkv.dim(0);
+  if (Library::Room::bytes(*key, plan, rows) > scratch.left_bytes()) return false;
+  const Arena::Scope scope(scratch);
+  const Library::Room room(scratch, *key, plan, rows);
+  if (stream.dry()) return true;
+  CudaStream& queue = cuda_side(stream);
+  const WorkTimer timer(queue, WorkPart::attention);
+  Library::Pointers pointers;
+  if (key->packed) {
+    library_->write_indices(queue, *key, room.indices, sequences, pointers);
+  } else {
+    const std::int64_t elements = rows * shape.heads;
+    head_major_kernel<<<blocks_for(elements), kBlockThreads, 0, queue.queue()>>>(
+        room.stats.as<float>(), t.log_sum_exp.as<float>(), elements, shape.heads,
+        key->slice_heads(), key->longest);
+    check_launch("attention");
+  }
   const std::int64_t keys = shape.heads * shape.head_dim,
                      values = keys + shape.kv_heads * shape.head_dim;
-  return library_->run(stream, scratch, *key, sequences,
-                       {{kQueries, element(t.qkv, 0)},
-                        {kKeys, element(t.qkv, keys)},
-                        {kValues, element(t.qkv, values)},
-                        {kOut, element(t.out, 0)},
-                        {kDout, element(t.dout, 0)},
-                        {kStats, element(t.log_sum_exp, 0)},
-                        {kDqueries, t.dqkv.data()},
-                        {kDkeys, element(t.dqkv, keys)},
-                        {kDvalues, element(t.dqkv, values)}});
+  for (std::int64_t slice = 0; slice < key->slices; ++slice) {
+    const std::int64_t query = slice * key->slice_heads() * shape.head_dim,
+                       kv = slice * key->slice_kv_heads() * shape.head_dim;
+    pointers[kQueries] = element(t.qkv, query);
+    pointers[kKeys] = element(t.qkv, keys + kv);
+    pointers[kValues] = element(t.qkv, values + kv);
+    pointers[kOut] = element(t.out, query);
+    pointers[kDout] = element(t.dout, query);
+    pointers[kStats] = key->packed ? element(t.log_sum_exp, slice * key->slice_heads())
+                                   : element(room.stats, slice * key->slice_heads() * rows);
+    pointers[kDqueries] = element(t.dqkv, query);
+    pointers[kDkeys] = element(t.dqkv, keys + kv);
+    pointers[kDvalues] = element(t.dqkv, values + kv);
+    library_->execute(queue, *key, pointers, room.workspace.data());
+  }
+  return true;
 }
 
 }  // namespace elenchus::ops::cuda
