@@ -95,6 +95,10 @@ class CudaStream final : public Stream {
   cublasLtHandle_t products() const { return products_; }
   void* workspace() const { return workspace_; }
   int multiprocessors() const { return multiprocessors_; }
+  /// Compute capability: 75 is Turing, 80 Ampere, 90 Hopper.
+  int capability() const { return capability_; }
+  /// Most shared memory that a block may ask for.
+  int block_shared_bytes() const { return block_shared_bytes_; }
   /// Algorithms chosen before, by product.
   std::map<ProductKey, cublasLtMatmulAlgo_t>& algorithms() { return algorithms_; }
   Residents& residents() { return residents_; }
@@ -110,7 +114,7 @@ class CudaStream final : public Stream {
   void* workspace_ = nullptr;
   std::byte* scratch_memory_ = nullptr;
   std::size_t scratch_bytes_ = 0;
-  int multiprocessors_ = 0;
+  int multiprocessors_ = 0, capability_ = 0, block_shared_bytes_ = 0;
   std::map<ProductKey, cublasLtMatmulAlgo_t> algorithms_;
   Residents residents_;
   std::optional<PartTimeline> timeline_;

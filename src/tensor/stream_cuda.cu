@@ -112,9 +112,16 @@ PartSeconds stop_timing_parts(Stream& stream) {
 
 CudaStream::CudaStream(Device device) : Stream(device) {
   check_cuda(cudaSetDevice(device.index), "selecting the device");
-  check_cuda(
-      cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device.index),
-      "reading the device's properties");
+  const auto property = [&](cudaDeviceAttr which) {
+    int value = 0;
+    check_cuda(cudaDeviceGetAttribute(&value, which, device.index),
+               "reading the device's properties");
+    return value;
+  };
+  multiprocessors_ = property(cudaDevAttrMultiProcessorCount);
+  capability_ = 10 * property(cudaDevAttrComputeCapabilityMajor) +
+                property(cudaDevAttrComputeCapabilityMinor);
+  block_shared_bytes_ = property(cudaDevAttrMaxSharedMemoryPerBlockOptin);
   check_cuda(cudaStreamCreateWithFlags(&queue_, cudaStreamNonBlocking), "opening a stream");
   check_cublas(cublasLtCreate(&products_), "starting");
   workspace_ = CudaStream::allocate(kWorkspaceBytes);

@@ -8,22 +8,18 @@
 namespace elenchus::ops::cuda {
 namespace {
 
-/// Calls f.operator()<D>() where the tensor-core kernels take heads of that size.
+/// What f.operator()<D>() says where the tensor-core kernels take heads of that size, else false.
 template <class F>
 bool with_head_dim(std::int64_t head_dim, F&& f) {
   switch (head_dim) {
     case 64:
-      f.template operator()<64>();
-      return true;
+      return f.template operator()<64>();
     case 96:
-      f.template operator()<96>();
-      return true;
+      return f.template operator()<96>();
     case 128:
-      f.template operator()<128>();
-      return true;
+      return f.template operator()<128>();
     case 256:
-      f.template operator()<256>();
-      return true;
+      return f.template operator()<256>();
     default:
       return false;
   }
@@ -61,15 +57,25 @@ void launch(CudaStream& device, Kernel* kernel, dim3 grid, int threads, int shar
   check_launch("attention");
 }
 
+/// Whether a kernel of the tensor cores with that much shared memory runs on the device.
+template <class T>
+bool has_tensor_cores_for(const CudaStream& device, int shared_bytes) {
+  constexpr int kTuring = 75, kAmpere = 80;
+  return device.capability() >= (std::is_same_v<T, __half> ? kTuring : kAmpere) &&
+         shared_bytes <= device.block_shared_bytes();
+}
+
 template <class T>
 bool forward_on_tensor_cores(CudaStream& device, const FlashForward<T>& a,
                              std::span<const std::int32_t> starts) {
   return with_head_dim(a.shape.head_dim, [&]<int D>() {
+    if (!has_tensor_cores_for<T>(device, kForwardBytes<D>)) return false;
     const dim3 grid(unsigned(count_tiles(starts, tile_rows(kForwardStrips<D>))),
                     unsigned(a.shape.heads));
     with_cap(a.shape.soft_cap, [&]<bool kCaps>() {
       launch(device, flash_forward<D, kCaps, T>, grid, kTileThreads, kForwardBytes<D>, a);
     });
+    return true;
   });
 }
 
@@ -80,6 +86,7 @@ bool backward_on_tensor_cores(CudaStream& device, const FlashBackward<T>& a,
   const dim3 by_key(tiles, unsigned(a.shape.kv_heads)), by_query(tiles, unsigned(a.shape.heads));
   return with_head_dim(a.shape.head_dim, [&]<int D>() {
     constexpr int kBytes = kDkeysBytes<D>;
+    if (!has_tensor_cores_for<T>(device, std::max(kBytes, kDqueriesBytes<D>))) return false;
     with_cap(a.shape.soft_cap, [&]<bool kCaps>() {
       if constexpr (D <= 128) {
         launch(device, flash_dkeys<D, kCaps, Adds::both, T>, by_key, kTileThreads, kBytes, a);
@@ -89,6 +96,7 @@ bool backward_on_tensor_cores(CudaStream& device, const FlashBackward<T>& a,
       }
       launch(device, flash_dqueries<D, kCaps, T>, by_query, kTileThreads, kDqueriesBytes<D>, a);
     });
+    return true;
   });
 }
 
