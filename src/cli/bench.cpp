@@ -16,8 +16,7 @@ E named(std::string_view option, std::string_view text) {
   if (found != std::end(names)) return E(found - std::begin(names));
   std::string known;
   for (const std::string_view name : names) known += cat(known.empty() ? "" : ", ", name);
-  throw UserError(
-      cat(option, ": found \"", printable(text), "\"; expected one of ", known));
+  throw UserError(cat(option, ": found \"", printable(text), "\"; expected one of ", known));
 }
 
 std::vector<std::string> split_at_commas(std::string_view text) {
@@ -62,8 +61,8 @@ class BenchCommand : public Command {
     if (what_ != "step")
       throw UserError(cat("bench: found ", printable(what_), "; expected step or op"));
     if (!ops_.names.empty())
-      throw UserError(cat("bench step: found ", printable(ops_.names[0]),
-                          " where only options are expected"));
+      throw UserError(
+          cat("bench step: found ", printable(ops_.names[0]), " where only options are expected"));
     step_.task = named<BenchTask>("--task", task_);
     step_.compute = named<ComputeType>("--dtype", dtype_);
     step_.recompute = named<Recompute>("--gradient-checkpointing", recompute_);

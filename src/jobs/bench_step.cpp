@@ -23,6 +23,8 @@
 namespace elenchus {
 namespace {
 
+constexpr std::int64_t kBenchLabels = 3;
+
 double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -81,10 +83,10 @@ class Bench {
         plan_(plan_memory([this](Stream& stream) { return build(stream); }, shapes(),
                           options.recompute, where_)) {
     if (plan_.peak() > where_.available_bytes)
-      throw UserError(fmt::format("this needs {} of memory and {} are there:\n{}",
-                                  bytes_text(plan_.peak()), bytes_text(where_.available_bytes),
-                                  memory_plan_text(plan_)),
-                      ExitCode::out_of_resources);
+      throw UserError(
+          fmt::format("this needs {} of memory and {} are there:\n{}", bytes_text(plan_.peak()),
+                      bytes_text(where_.available_bytes), memory_plan_text(plan_)),
+          ExitCode::out_of_resources);
   }
 
   int run();
@@ -106,6 +108,8 @@ class Bench {
     if (!options_.target_modules.empty()) load.lora->target_modules = options_.target_modules;
     load.compute = choose_compute(where_.device, {options_.compute});
     load.max_positions = options_.length;
+    if (options_.task == BenchTask::classifier)
+      load.classifier = ClassifierOptions{.num_labels = kBenchLabels};
     return load;
   }
   LoadedModel build(Stream& stream) const {
@@ -115,7 +119,9 @@ class Bench {
   }
   LargestShapes shapes() const {
     return {.train_tokens = options_.rows * options_.length,
-            .train_targets = options_.rows * (options_.length - 1),
+            .train_targets = options_.task == BenchTask::classifier
+                                 ? options_.rows
+                                 : options_.rows * (options_.length - 1),
             .train_sequences = options_.rows};
   }
   /// Of the device, by whomever: the benchmark should be alone on it.
@@ -155,9 +161,10 @@ void Bench::step(Stream& stream, Arena& arena, Decoder& decoder, AdamW& optimize
       {.gradient_scale = 1 / loss.tokens, .max_grad_norm = 1, .learning_rate = 1e-4});
   stream.synchronize();
   if (!std::isfinite(loss.nats) || !update.applied)
-    throw UserError(fmt::format("step {}: loss {}, gradient norm {}: not finite, so its speed means nothing",
-                                number, loss.nats / loss.tokens, update.grad_norm),
-                    ExitCode::bad_numbers);
+    throw UserError(
+        fmt::format("step {}: loss {}, gradient norm {}: not finite, so its speed means nothing",
+                    number, loss.nats / loss.tokens, update.grad_norm),
+        ExitCode::bad_numbers);
 }
 
 int Bench::run() {
@@ -167,11 +174,12 @@ int Bench::run() {
   Arena arena(*stream, plan_.activations);
   LoadedModel model = build(*stream);
   Decoder& decoder = *model.decoder;
-  decoder.set_recomputed_blocks(plan_.recomputed_blocks);
+  decoder.set_recomputation(plan_.recomputation);
   TrainingConfig training;
   AdamW optimizer(*stream, decoder.params(), training);
-  const RandomRows rows(options_.rows, options_.length, decoder.vocabulary_size(), 3,
-                        RandomTargets::every_token);
+  const RandomRows rows(options_.rows, options_.length, decoder.vocabulary_size(), kBenchLabels,
+                        options_.task == BenchTask::classifier ? RandomTargets::class_of_row
+                                                               : RandomTargets::every_token);
   write_output(fmt::format("{} {}, {} x {} tokens x {}, rank {}, {} on {}, loaded in {:.1f} s\n",
                            options_.architecture, EnumNames<BenchTask>::names[int(options_.task)],
                            options_.rows, options_.length, options_.accumulation, options_.rank,

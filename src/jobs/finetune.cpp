@@ -160,7 +160,7 @@ int finetune(const FinetuneOptions& options) {
   const std::unique_ptr<Stream> stream = Stream::open(run.where.device, run.recipe.model.threads);
   Arena arena(*stream, memory.activations);
   LoadedModel model = load_model(*stream, run.files, run.load);
-  model.decoder->set_recomputed_blocks(memory.recomputed_blocks);
+  model.decoder->set_recomputation(memory.recomputation);
   if (run.recipe.lora.init_from)
     load_adapter(*stream, model.decoder->params(),
                  open_adapter_weights(*run.recipe.lora.init_from));

@@ -126,14 +126,27 @@ MemoryPlan plan_memory(const ModelBuilder& build, const LargestShapes& shapes,
     cache.emplace(decoder.make_cache(*stream, shapes.prompts, shapes.cache_rows));
     plan.cache = stream->allocated_bytes() - before;
   }
-  const std::int64_t most = recompute == Recompute::off ? 0 : config.layers;
-  for (std::int64_t blocks = recompute == Recompute::on ? config.layers : 0; blocks <= most;
-       ++blocks) {
-    decoder.set_recomputed_blocks(blocks);
-    plan.recomputed_blocks = blocks;
+  const auto measure = [&](std::int64_t level) {
+    plan.recomputation = Recomputation::at(level, config.layers);
+    decoder.set_recomputation(plan.recomputation);
     plan.activations = activation_bytes(*stream, decoder, shapes, cache ? &*cache : nullptr);
-    if (plan.peak() <= where.available_bytes) break;
+    return plan.peak() <= where.available_bytes;
+  };
+  const std::int64_t most = 2 * config.layers;
+  if (recompute != Recompute::automatic) {
+    measure(recompute == Recompute::off ? 0 : most);
+    return plan;
   }
+  // The first level that fits; the last one if none does.
+  std::int64_t low = 0, high = most;
+  while (low < high) {
+    const std::int64_t middle = (low + high) / 2;
+    if (measure(middle))
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  measure(low);
   return plan;
 }
 
@@ -153,8 +166,11 @@ std::string memory_plan_text(const MemoryPlan& plan) {
        fmt::format("{} trained parameters and their gradients", plan.trained_parameters));
   line("optimizer", plan.optimizer, "two moments a parameter");
   line("activations", plan.activations,
-       fmt::format("largest micro-batch; {} of {} blocks recomputed", plan.recomputed_blocks,
-                   plan.layers));
+       fmt::format("largest micro-batch; {} of {} blocks recomputed{}", plan.recomputation.whole,
+                   plan.layers,
+                   plan.recomputation.gate_up > 0
+                       ? fmt::format(", gate and up of {} more", plan.recomputation.gate_up)
+                       : ""));
   if (plan.cache > 0) line("cache", plan.cache, "keys and values of generated replies");
   line("scratch", plan.scratch, "of the threads");
   line("process", plan.process, "program, libraries, tokenizer and data");

@@ -35,7 +35,7 @@ struct MemoryPlan {
       0;  ///< most that loading holds besides the weights; not at the same time as the rest
   std::size_t process = 0;  ///< the program, its libraries, tokenizer and data; or what the CUDA
                             ///< driver keeps on the device
-  std::int64_t recomputed_blocks = 0;
+  Recomputation recomputation;
   std::int64_t layers = 0;
   std::int64_t trained_parameters = 0;
   std::size_t device_total() const { return weights + adapter + optimizer + activations + cache; }
@@ -47,8 +47,9 @@ struct MemoryPlan {
 using ModelBuilder = std::function<LoadedModel(Stream&)>;
 
 /// Plans a run of the model that `build` makes, with these shapes on that device. `training` null:
-/// nothing is trained. Blocks are recomputed as it says; with `automatic`, as few as make the peak
-/// fit into the device's free memory.
+/// nothing is trained. Its gradient_checkpointing off keeps all, on computes every block again;
+/// `automatic` computes again as little as makes the peak fit into the device's free memory, what is
+/// cheapest first.
 MemoryPlan plan_memory(const ModelBuilder& build, const LargestShapes& shapes,
                        const TrainingConfig* training, const DeviceChoice& where);
 

@@ -15,8 +15,8 @@ enum class RandomTargets { every_token, class_of_row };
 /// Random tokens in equal rows. Every token but the first of a row is a target, or each row has one
 /// class, told from its last token.
 struct RandomRows {
-  RandomRows(std::int64_t rows, std::int64_t length, std::int64_t vocabulary, std::int64_t labels_in,
-             RandomTargets kind) {
+  RandomRows(std::int64_t rows, std::int64_t length, std::int64_t vocabulary,
+             std::int64_t labels_in, RandomTargets kind) {
     const RandomKey key{.seed = 1};
     starts.push_back(0);
     for (std::int64_t row = 0; row < rows; ++row) {

@@ -50,20 +50,21 @@ LossSum Decoder::loss_and_backward(Context& ctx, ConstTensor tokens, const Targe
     DecoderBlock::Saved saved;
   };
   std::vector<Frame> frames(parts_.blocks.size());
+  const auto recomputed = [&](std::size_t b) { return std::int64_t(b) < recomputation_.whole; };
   Arena::Scope step(ctx.arena);
   Tensor row_loss = ctx.arena.alloc({targets.count()}, DType::f32);
   Tensor h = embed(ctx, tokens);                      // [N,C] the residual stream
   Tensor dh = ctx.arena.alloc(h.shape(), h.dtype());  // its gradient, below every frame
   for (std::size_t b = 0; b < frames.size(); ++b) {
     frames[b] = {.mark = ctx.arena.mark(), .x = h, .saved = {}};
-    const bool recomputed = std::int64_t(b) < recomputed_blocks_;
-    h = parts_.blocks[b].forward(ctx, h, recomputed ? nullptr : &frames[b].saved);
+    if (!recomputed(b) && std::int64_t(b) < recomputation_.whole + recomputation_.gate_up)
+      frames[b].saved.gate_up = GatedMlp::GateUp::computed_again;
+    h = parts_.blocks[b].forward(ctx, h, recomputed(b) ? nullptr : &frames[b].saved);
   }
   ctx.stream.zero(dh);
   head_loss(ctx, h, targets, {.row_loss = row_loss, .prediction = {}}, dh, gradient_scale);
   for (std::size_t b = frames.size(); b-- > 0;) {
-    if (std::int64_t(b) < recomputed_blocks_)
-      parts_.blocks[b].forward(ctx, frames[b].x, &frames[b].saved);
+    if (recomputed(b)) parts_.blocks[b].forward(ctx, frames[b].x, &frames[b].saved);
     parts_.blocks[b].backward(ctx, dh, frames[b].saved);
     ctx.arena.rewind(frames[b].mark);  // frees block b: its activations and scratch
   }

@@ -31,6 +31,18 @@ struct DecoderParts {
 /// Sum and count of the row losses f32 [M], summed in f64 on the host. Waits for the stream.
 LossSum sum_of_losses(Stream& stream, ConstTensor row_loss);
 
+/// What is computed again in backward instead of kept (arXiv:1604.06174). The first `whole` blocks
+/// keep only their input; the `gate_up` after them keep all but gate|up, which frees most for the
+/// least work. The rest keep everything but norms and activations.
+struct Recomputation {
+  std::int64_t whole = 0, gate_up = 0;
+  /// Step `level` of 2 L, each with less memory and more work than the one before.
+  static Recomputation at(std::int64_t level, std::int64_t layers) {
+    if (level <= layers) return {0, level};
+    return {level - layers, 2 * layers - level};
+  }
+};
+
 class Decoder final : public LanguageModel {
  public:
   explicit Decoder(DecoderParts parts);
@@ -46,10 +58,7 @@ class Decoder final : public LanguageModel {
   std::int64_t num_labels() const { return parts_.score ? parts_.score->value.dim(0) : 0; }
   KvCache make_cache(Stream&, std::int64_t slots, std::int64_t capacity) const override;
   const DecoderConfig& config() const { return parts_.config; }
-  /// The first `count` blocks keep only their input and run forward again in backward
-  /// (arXiv:1604.06174).
-  void set_recomputed_blocks(std::int64_t count) { recomputed_blocks_ = count; }
-  std::int64_t recomputed_blocks() const { return recomputed_blocks_; }
+  void set_recomputation(Recomputation recomputation) { recomputation_ = recomputation; }
 
  private:
   Tensor embed(Context&, ConstTensor tokens) const;
@@ -60,7 +69,7 @@ class Decoder final : public LanguageModel {
 
   DecoderParts parts_;
   std::variant<LmHead, ScoreHead> head_;
-  std::int64_t recomputed_blocks_ = 0;
+  Recomputation recomputation_;
 };
 
 }  // namespace elenchus

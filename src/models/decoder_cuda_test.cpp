@@ -149,7 +149,8 @@ TEST_F(DecoderCuda, RepeatsItsBitsAlsoWhenBlocksAreRecomputed) {
     const LossSum first = harness.train();
     const std::vector<double> gradients = harness.gradients();
     for (int i = 0; i < 50; ++i) {
-      harness.model.decoder->set_recomputed_blocks(i % 3);
+      harness.model.decoder->set_recomputation(
+          Recomputation::at(i % 5, harness.model.decoder->config().layers));
       EXPECT_EQ(harness.train().nats, first.nats);
       ASSERT_EQ(harness.gradients(), gradients);
     }

@@ -183,10 +183,14 @@ TEST_P(GoldenModel, RecomputedBlocksGiveTheSameBits) {
   Harness harness(GetParam(), true, true);
   const LossSum plain = harness.train(all_rows());
   const std::vector<float> gradients = harness.gradients();
-  harness.model.decoder->set_recomputed_blocks(harness.model.decoder->config().layers);
-  const LossSum recomputed = harness.train(all_rows());
-  EXPECT_EQ(plain.nats, recomputed.nats);
-  EXPECT_EQ(gradients, harness.gradients());
+  const std::int64_t layers = harness.model.decoder->config().layers;
+  for (std::int64_t level = 0; level <= 2 * layers; ++level) {
+    SCOPED_TRACE(level);
+    harness.model.decoder->set_recomputation(Recomputation::at(level, layers));
+    const LossSum recomputed = harness.train(all_rows());
+    EXPECT_EQ(plain.nats, recomputed.nats);
+    EXPECT_EQ(gradients, harness.gradients());
+  }
 }
 
 TEST_P(GoldenModel, PackedRowsDoNotSeeEachOther) {

@@ -15,13 +15,16 @@ Tensor DecoderBlock::forward(Context& ctx, ConstTensor x, Saved* saved) const {
   Tensor y = ctx.arena.alloc(x.shape(), x.dtype());
   std::optional<Arena::Scope> discard;
   if (!saved) discard.emplace(ctx.arena);
-  const Saved kept{.x = x,
+  const auto gate_up = saved ? saved->gate_up : GatedMlp::GateUp::kept;
+  const Saved kept{.gate_up = gate_up,
+                   .x = x,
                    .middle = ctx.arena.alloc(x.shape(), x.dtype()),
                    .rstd_attention = ctx.arena.alloc({rows}, DType::f32),
                    .rstd_mlp = ctx.arena.alloc({rows}, DType::f32),
                    .attention = attention_.allocate(ctx, rows, compute_),
-                   .mlp = mlp_.allocate(ctx, rows, compute_),
                    .attention_branch = allocate_branch(ctx, x, norms_.post_attention),
+                   .mlp_mark = ctx.arena.mark(),
+                   .mlp = mlp_.allocate(ctx, rows, compute_, gate_up),
                    .mlp_branch = allocate_branch(ctx, x, norms_.post_mlp)};
   if (saved) *saved = kept;
 
@@ -42,14 +45,19 @@ Tensor DecoderBlock::forward(Context& ctx, ConstTensor x, Saved* saved) const {
 }
 
 void DecoderBlock::backward(Context& ctx, Tensor dh, const Saved& saved) const {
+  {
+    Arena::Scope scratch(ctx.arena);
+    Tensor normed = ctx.arena.alloc(dh.shape(), compute_);
+    Tensor dnormed = ctx.arena.alloc(dh.shape(), compute_);
+    ops::rms_norm_forward(ctx.stream, normed, {}, saved.middle, norms_.mlp, norms_.epsilon);
+    mlp_.backward(ctx, dnormed, branch_gradient(ctx, dh, norms_.post_mlp, saved.mlp_branch), normed,
+                  saved.mlp);
+    ops::rms_norm_backward(ctx.stream, dh, dnormed, saved.middle, norms_.mlp, saved.rstd_mlp);
+  }
+  ctx.arena.rewind(saved.mlp_mark);  // attention's scratch takes the place of what the MLP kept
   Arena::Scope scratch(ctx.arena);
   Tensor normed = ctx.arena.alloc(dh.shape(), compute_);
   Tensor dnormed = ctx.arena.alloc(dh.shape(), compute_);
-  ops::rms_norm_forward(ctx.stream, normed, {}, saved.middle, norms_.mlp, norms_.epsilon);
-  mlp_.backward(ctx, dnormed, branch_gradient(ctx, dh, norms_.post_mlp, saved.mlp_branch), normed,
-                saved.mlp);
-  ops::rms_norm_backward(ctx.stream, dh, dnormed, saved.middle, norms_.mlp, saved.rstd_mlp);
-
   ops::rms_norm_forward(ctx.stream, normed, {}, saved.x, norms_.attention, norms_.epsilon);
   attention_.backward(ctx, dnormed,
                       branch_gradient(ctx, dh, norms_.post_attention, saved.attention_branch),

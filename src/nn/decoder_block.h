@@ -24,12 +24,16 @@ class DecoderBlock {
     Tensor rstd;  ///< f32 [N]
   };
   struct Saved {
+    /// Set before forward: what the gated MLP keeps.
+    GatedMlp::GateUp gate_up = GatedMlp::GateUp::kept;
     ConstTensor x;                    ///< [N, C] the caller's input, not a copy
     Tensor middle;                    ///< [N, C] m
     Tensor rstd_attention, rstd_mlp;  ///< f32 [N]
     Attention::Saved attention;
+    Branch attention_branch;
+    std::size_t mlp_mark = 0;  ///< the arena below what follows, which backward frees first
     GatedMlp::Saved mlp;
-    Branch attention_branch, mlp_branch;
+    Branch mlp_branch;
   };
   DecoderBlock(Attention attention, GatedMlp mlp, Norms norms, DType compute);
   Tensor forward(Context& ctx, ConstTensor x, Saved* saved) const;

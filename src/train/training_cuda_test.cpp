@@ -64,8 +64,7 @@ class TrainingCuda : public testing::CudaParity {
       DeviceBatch batch =
           upload(stream, arena, rows.view(),
                  RandomKey{.seed = 3, .use = RandomUse::dropout, .step = std::uint32_t(step)});
-      const LossSum loss =
-          decoder.loss_and_backward(batch.context, batch.tokens, batch.targets, 1);
+      const LossSum loss = decoder.loss_and_backward(batch.context, batch.tokens, batch.targets, 1);
       const UpdateResult update = optimizer.clip_and_step(
           {.gradient_scale = 1 / loss.tokens, .max_grad_norm = 0.5, .learning_rate = 5e-3});
       course.losses.push_back(loss.nats / loss.tokens);
