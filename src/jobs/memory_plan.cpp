@@ -17,6 +17,8 @@ constexpr std::size_t kAddressSpace = std::size_t{1} << 46;
 constexpr std::size_t kProgramBytes = std::size_t{40} << 20;
 constexpr std::size_t kCudaContextBytes = std::size_t{560} << 20;
 constexpr std::size_t kCudaLibraryBytes = std::size_t{48} << 20;
+/// What is in flight while weights are copied to a GPU.
+constexpr std::size_t kCudaPieceBytes = std::size_t{64} << 20;
 
 /// A batch of `sequences` equal parts whose tensors hold nothing: enough for a dry step.
 struct DryBatch {
@@ -76,12 +78,16 @@ std::size_t activation_bytes(Stream& stream, Decoder& decoder, const LargestShap
   return arena.peak_bytes();
 }
 
-std::int64_t largest_weight(const DecoderConfig& config) {
-  std::int64_t elements = config.vocabulary * config.width;
+/// Elements of the largest projection, and with the vocabulary's matrices of the largest weight.
+std::int64_t largest_projection(const DecoderConfig& config) {
+  std::int64_t elements = 0;
   for (const Slot slot : kProjectionSlots)
     if (has_projection(config, slot))
       elements = std::max(elements, projection_shape(config, slot).elements());
   return elements;
+}
+std::int64_t largest_weight(const DecoderConfig& config) {
+  return std::max(config.vocabulary * config.width, largest_projection(config));
 }
 
 std::size_t optimizer_bytes(Stream& stream, ParamSet& params, const TrainingConfig& training) {
@@ -116,8 +122,10 @@ MemoryPlan plan_memory(const ModelBuilder& build, const LargestShapes& shapes,
   const bool cuda = where.device.kind == Device::Kind::cuda;
   plan.scratch =
       cuda ? kCudaLibraryBytes : std::size_t(where.threads) * Stream::kWorkerScratchBytes;
-  // A weight is read whole: its bytes, its values, and for GGUF's paired rows a copy.
-  plan.loading = std::size_t(largest_weight(config)) * 2 * sizeof(float);
+  // On a GPU a weight lies there in f32 until it is quantised, and the vocabulary's matrices pass in
+  // pieces. On the CPU a weight is read whole: its values, and for GGUF's paired rows a copy.
+  plan.loading = cuda ? std::size_t(largest_projection(config)) * sizeof(float) + kCudaPieceBytes
+                      : std::size_t(largest_weight(config)) * 2 * sizeof(float);
   // The tokenizer's tables go with its vocabulary.
   plan.process = cuda ? kCudaContextBytes : kProgramBytes + std::size_t(config.vocabulary) * 500;
   std::optional<KvCache> cache;

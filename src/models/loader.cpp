@@ -236,7 +236,8 @@ LoadedModel load_model(Stream& stream, ModelFiles& files, const LoadOptions& opt
                                .architecture = *model.architecture,
                                .gguf = gguf,
                                .prequantised = model.prequantised,
-                               .norm_offset = gguf ? 0 : model.architecture->hf_norm_offset});
+                               .norm_offset = gguf ? 0 : model.architecture->hf_norm_offset,
+                               .compute = options.compute});
   return build_model(stream, model, reader, options);
 }
 

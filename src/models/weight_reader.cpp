@@ -1,5 +1,6 @@
 #include "models/weight_reader.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -53,6 +54,11 @@ bool is_norm(Slot slot) {
   }
 }
 
+/// What a task of reading takes: whole blocks of every stored format.
+constexpr std::int64_t kReadElements = std::int64_t{1} << 20;
+/// What is copied to a CUDA device at a time.
+constexpr std::int64_t kPieceElements = std::int64_t{16} << 20;
+
 }  // namespace
 
 WeightReader::WeightReader(Stream& stream, WeightFiles files) : stream_(stream), files_(files) {
@@ -90,14 +96,55 @@ const TensorEntry& WeightReader::entry_of(Slot slot, std::int64_t layer, std::st
   return entry;
 }
 
-std::vector<float> WeightReader::read(const TensorEntry& entry) {
-  std::vector<float> values(std::size_t(entry.elements()));
-  files_.source.read_f32(entry, 0, values);
-  if (!all_finite(values))
-    throw InputError(cat(files_.source.description(), ": tensor ", printable(entry.name),
-                         " holds NaN or infinity; the file is damaged"));
-  fingerprint_ = mix(fingerprint_, values);
+ThreadPool& WeightReader::pool() {
+  if (!stream_.on_cuda()) return stream_.pool();
+  if (!pool_) pool_ = std::make_unique<ThreadPool>(0);
+  return *pool_;
+}
+
+void WeightReader::read(const TensorEntry& entry, std::int64_t first, std::span<float> out) {
+  const std::int64_t count = std::int64_t(out.size());
+  const std::int64_t tasks = (count + kReadElements - 1) / kReadElements;
+  std::vector<std::uint64_t> hashes(std::size_t(tasks), 0);
+  std::vector<std::uint8_t> finite(std::size_t(tasks), 0);
+  pool().run(tasks, [&](std::int64_t task, int) {
+    const std::int64_t at = task * kReadElements;
+    const auto values =
+        out.subspan(std::size_t(at), std::size_t(std::min(kReadElements, count - at)));
+    files_.source.read_f32(entry, first + at, values);
+    finite[std::size_t(task)] = all_finite(values);
+    hashes[std::size_t(task)] = mix(0, values);
+  });
+  for (std::int64_t task = 0; task < tasks; ++task) {
+    if (!finite[std::size_t(task)])
+      throw InputError(cat(files_.source.description(), ": tensor ", printable(entry.name),
+                           " holds NaN or infinity; the file is damaged"));
+    fingerprint_ = std::rotl((fingerprint_ ^ hashes[std::size_t(task)]) * 0xD1B54A32D192ED03u, 31);
+  }
+}
+
+std::span<float> WeightReader::read(const TensorEntry& entry) {
+  const std::size_t count = std::size_t(entry.elements());
+  if (staging_.size() < count) staging_.resize(count);
+  const std::span<float> values(staging_.data(), count);
+  read(entry, 0, values);
   return values;
+}
+
+void WeightReader::read_in_pieces(
+    const TensorEntry& entry,
+    const std::function<void(std::int64_t, std::span<const float>)>& use) {
+  if (!pinned_) pinned_ = allocate_pinned(2 * kPieceElements * sizeof(float));
+  float* const room = reinterpret_cast<float*>(pinned_.get());
+  const std::int64_t count = entry.elements();
+  for (std::int64_t first = 0, piece = 0; first < count; first += kPieceElements, ++piece) {
+    const std::span<float> values(room + piece % 2 * kPieceElements,
+                                  std::size_t(std::min(kPieceElements, count - first)));
+    read(entry, first, values);
+    stream_.synchronize();  // the copy of the piece before, which ran while this one was read
+    use(first, values);
+  }
+  stream_.synchronize();
 }
 
 Tensor WeightReader::keep(Shape shape, DType dtype) {
@@ -111,9 +158,9 @@ Tensor WeightReader::upload(ConstTensor host) {
   return device;
 }
 
-void WeightReader::unpair_rows(std::vector<float>& values, std::int64_t columns) const {
+void WeightReader::unpair_rows(std::span<float> values, std::int64_t columns) const {
   // File row (head, i, half) belongs at row (head, half, i).
-  const std::vector<float> stored = values;
+  const std::vector<float> stored(values.begin(), values.end());
   const std::int64_t dim = paired_head_dim_, rows = std::int64_t(values.size()) / columns;
   for (std::int64_t row = 0; row < rows; ++row) {
     const std::int64_t head = row / dim, i = row % dim / 2, half = row % 2;
@@ -176,21 +223,31 @@ FrozenWeight WeightReader::nf4(Slot slot, std::int64_t layer, Shape shape) {
                    .scale_scales = storage.scale_scales,
                    .scale_map = scale_map_};
   if (stream_.dry()) return weight;
-  std::vector<float> values = read(entry);
-  if (paired_head_dim_ > 0) unpair_rows(values, shape[1]);
-  const ConstTensor host(values.data(), shape, DType::f32);
   if (!stream_.on_cuda()) {
+    const std::span<float> values = read(entry);
+    if (paired_head_dim_ > 0) unpair_rows(values, shape[1]);
+    const ConstTensor host(values.data(), shape, DType::f32);
     weight.scale_offset = ops::quantize_nf4(stream_, storage, host);
-  } else {
-    const Buffer staged(stream_, shape, DType::f32);
-    stream_.copy(staged.tensor(), host);
-    weight.scale_offset = ops::quantize_nf4(stream_, storage, staged.tensor());
-    stream_.synchronize();
+    return weight;
   }
+  const Buffer staged(stream_, {shape.elements()}, DType::f32);
+  if (paired_head_dim_ > 0) {
+    const std::span<float> values = read(entry);
+    unpair_rows(values, shape[1]);
+    stream_.copy(staged.tensor(), {values.data(), staged.tensor().shape(), DType::f32});
+  } else {
+    read_in_pieces(entry, [&](std::int64_t first, std::span<const float> values) {
+      const std::int64_t count = std::int64_t(values.size());
+      stream_.copy(staged.tensor().rows(first, count), {values.data(), {count}, DType::f32});
+    });
+  }
+  weight.scale_offset = ops::quantize_nf4(stream_, storage, staged.tensor());
+  stream_.synchronize();
   return weight;
 }
 
-DType WeightReader::stored_dtype(Slot slot, std::int64_t layer) const {
+DType WeightReader::dense_dtype(Slot slot, std::int64_t layer) const {
+  if (stream_.on_cuda() && files_.compute != DType::f32) return files_.compute;
   switch (files_.source.at(name_of(slot, layer, "weight")).type) {
     case StoredType::f16:
       return DType::f16;
@@ -201,19 +258,32 @@ DType WeightReader::stored_dtype(Slot slot, std::int64_t layer) const {
   }
 }
 
+FrozenWeight WeightReader::dense_on_cuda(const TensorEntry& entry, Shape shape, DType dtype) {
+  const Tensor matrix = keep(shape, dtype), flat = matrix.reshaped({shape.elements()});
+  const Buffer wide(stream_, {std::min(kPieceElements, shape.elements())}, DType::f32);
+  read_in_pieces(entry, [&](std::int64_t first, std::span<const float> values) {
+    const std::int64_t count = std::int64_t(values.size());
+    const Tensor piece = wide.tensor().rows(0, count);
+    stream_.copy(piece, {values.data(), {count}, DType::f32});
+    ops::convert(stream_, flat.rows(first, count), piece);
+  });
+  return DenseWeight{matrix};
+}
+
 FrozenWeight WeightReader::dense(Slot slot, std::int64_t layer, Shape shape) {
   const std::string name = name_of(slot, layer, "weight");
   if (slot != Slot::embedding && is_bnb_nf4(files_.source, name)) return stored_nf4(name, shape);
   const TensorEntry& entry = entry_of(slot, layer, "weight", shape);
-  const DType dtype = stored_dtype(slot, layer);
+  const DType dtype = dense_dtype(slot, layer);
   if (stream_.dry()) return DenseWeight{keep(shape, dtype)};
-  std::vector<float> values = read(entry);
+  if (stream_.on_cuda() && paired_head_dim_ == 0) return dense_on_cuda(entry, shape, dtype);
+  const std::span<float> values = read(entry);
   if (paired_head_dim_ > 0) unpair_rows(values, shape[1]);
   return visit_float(dtype, [&]<class T>() -> FrozenWeight {
     if constexpr (std::is_same_v<T, float>) {
       return DenseWeight{upload({values.data(), shape, dtype})};
     } else {
-      std::vector<T> narrow;  // exact: that is how the values are stored
+      std::vector<T> narrow;
       narrow.reserve(values.size());
       for (const float v : values) narrow.push_back(T(v));
       return DenseWeight{upload({narrow.data(), shape, dtype})};
@@ -225,7 +295,7 @@ ConstTensor WeightReader::vector(Slot slot, std::int64_t layer, std::string_view
                                  std::int64_t length) {
   const TensorEntry& entry = entry_of(slot, layer, part, {length});
   if (stream_.dry()) return keep({length}, DType::f32);
-  std::vector<float> values = read(entry);
+  const std::span<float> values = read(entry);
   if (paired_head_dim_ > 0) unpair_rows(values, 1);
   if (is_norm(slot))
     for (float& v : values) v += files_.norm_offset;

@@ -1,11 +1,16 @@
 #pragma once
 // One weight after the other from a model's files onto a device.
 
+#include <functional>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/parallel.h"
 #include "io/tensor_source.h"
 #include "models/weight_source.h"
+#include "tensor/device_streams.h"
 
 namespace elenchus {
 
@@ -14,8 +19,9 @@ struct WeightFiles {
   const TensorSource& source;
   const Architecture& architecture;
   bool gguf = false;
-  bool prequantised = false;  ///< what is not stored in NF4 stays as it is
-  float norm_offset = 0;      ///< added to the weights of norms
+  bool prequantised = false;   ///< what is not stored in NF4 stays as it is
+  float norm_offset = 0;       ///< added to the weights of norms
+  DType compute = DType::f32;  ///< on CUDA dense weights are kept in it if it is a 16-bit type
 };
 
 /// Reads weights from files, checked and quantised on the way.
@@ -26,8 +32,6 @@ class WeightReader final : public WeightSource {
   std::string description() const override { return files_.source.description(); }
   FrozenWeight nf4(Slot slot, std::int64_t layer, Shape shape) override;
   FrozenWeight dense(Slot slot, std::int64_t layer, Shape shape) override;
-  /// The type a dense weight keeps: f32, f16 or bf16.
-  DType stored_dtype(Slot slot, std::int64_t layer) const;
   ConstTensor vector(Slot slot, std::int64_t layer, std::string_view part,
                      std::int64_t length) override;
   bool has_own_head(bool tied) const override;
@@ -40,8 +44,20 @@ class WeightReader final : public WeightSource {
   std::string name_of(Slot slot, std::int64_t layer, std::string_view part) const;
   const TensorEntry& entry_of(Slot slot, std::int64_t layer, std::string_view part,
                               Shape shape) const;
-  std::vector<float> read(const TensorEntry& entry);
-  void unpair_rows(std::vector<float>& values, std::int64_t columns) const;
+  /// Elements [first, first + out) as f32, by all threads, checked and mixed into the fingerprint.
+  void read(const TensorEntry& entry, std::int64_t first, std::span<float> out);
+  /// A whole tensor, in `staging_`.
+  std::span<float> read(const TensorEntry& entry);
+  /// A whole tensor in pieces, in order: use(first element, its values on the host). On CUDA a
+  /// piece lies in pinned memory until the call after the next, so that its copy runs beside the
+  /// reading of the next one.
+  void read_in_pieces(const TensorEntry& entry,
+                      const std::function<void(std::int64_t, std::span<const float>)>& use);
+  /// The type that a dense weight has on the device: a 16-bit compute type, or as it is stored.
+  DType dense_dtype(Slot slot, std::int64_t layer) const;
+  FrozenWeight dense_on_cuda(const TensorEntry& entry, Shape shape, DType dtype);
+  ThreadPool& pool();
+  void unpair_rows(std::span<float> values, std::int64_t columns) const;
   Tensor keep(Shape shape, DType dtype);
   Tensor upload(ConstTensor host);
   FrozenWeight stored_nf4(const std::string& name, Shape shape);
@@ -51,6 +67,9 @@ class WeightReader final : public WeightSource {
   std::vector<Buffer> buffers_;
   ConstTensor scale_map_;
   std::int64_t paired_head_dim_ = 0;
+  std::vector<float> staging_;
+  PinnedMemory pinned_;               // of two pieces, on CUDA
+  std::unique_ptr<ThreadPool> pool_;  // where the stream has none
   std::uint64_t fingerprint_ = 0x9E3779B97F4A7C15u;
 };
 

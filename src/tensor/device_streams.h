@@ -1,6 +1,7 @@
 #pragma once
 // Where the CUDA back end of a build is asked for. The project's one #ifdef on back ends.
 
+#include <cstddef>
 #include <memory>
 
 #include "tensor/stream.h"
@@ -25,5 +26,16 @@ struct DeviceMemory {
 };
 /// A CUDA device's memory. UserError: there is no such device. In stream_cuda.cu.
 DeviceMemory cuda_memory(Device device);
+
+/// Host memory that copies to and from CUDA devices run at full speed with.
+struct PinnedDeleter {
+  void operator()(std::byte* memory) const noexcept;
+};
+using PinnedMemory = std::unique_ptr<std::byte[], PinnedDeleter>;
+/// DeviceError when memory is short; UserError in a build without CUDA. In stream.cpp.
+PinnedMemory allocate_pinned(std::size_t bytes);
+/// What these two rest on, in stream_cuda.cu.
+std::byte* allocate_pinned_bytes(std::size_t bytes);
+void free_pinned_bytes(std::byte* memory) noexcept;
 
 }  // namespace elenchus

@@ -68,6 +68,15 @@ std::unique_ptr<Stream> Stream::open(Device device, int threads) {
       "-DELENCHUS_CUDA=ON");
 }
 
+void PinnedDeleter::operator()([[maybe_unused]] std::byte* memory) const noexcept {
+  if constexpr (kCudaBuilt) free_pinned_bytes(memory);
+}
+
+PinnedMemory allocate_pinned([[maybe_unused]] std::size_t bytes) {
+  if constexpr (kCudaBuilt) return PinnedMemory(allocate_pinned_bytes(bytes));
+  throw UserError("pinned memory: this build has no CUDA back end");
+}
+
 std::unique_ptr<Stream> Stream::open_dry(Device device) {
   if constexpr (kCudaBuilt)
     if (device.kind == Device::Kind::cuda) return open_dry_cuda_stream(device);

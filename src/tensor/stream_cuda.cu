@@ -52,6 +52,19 @@ DeviceMemory cuda_memory(Device device) {
   return memory;
 }
 
+std::byte* allocate_pinned_bytes(std::size_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t status = cudaMallocHost(&memory, std::max<std::size_t>(bytes, 1));
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    throw DeviceError(cat("out of pinned host memory: ", bytes, " bytes were asked for"));
+  }
+  check_cuda(status, "allocating pinned host memory");
+  return static_cast<std::byte*>(memory);
+}
+
+void free_pinned_bytes(std::byte* memory) noexcept { cudaFreeHost(memory); }
+
 std::unique_ptr<Stream> open_cuda_stream(Device device) {
   require_device(device);
   return std::make_unique<CudaStream>(device);
