@@ -17,6 +17,8 @@ constexpr std::size_t kAddressSpace = std::size_t{1} << 46;
 constexpr std::size_t kProgramBytes = std::size_t{40} << 20;
 constexpr std::size_t kCudaContextBytes = std::size_t{560} << 20;
 constexpr std::size_t kCudaLibraryBytes = std::size_t{48} << 20;
+/// Measured: what cuDNN keeps on the device for the kernels that it compiles for soft caps.
+constexpr std::size_t kSoftCapKernelBytes = std::size_t{240} << 20;
 /// What is in flight while weights are copied to a GPU.
 constexpr std::size_t kCudaPieceBytes = std::size_t{64} << 20;
 
@@ -120,8 +122,9 @@ MemoryPlan plan_memory(const ModelBuilder& build, const LargestShapes& shapes,
                        ? optimizer_bytes(*stream, decoder.params(), *training)
                        : 0;
   const bool cuda = where.device.kind == Device::Kind::cuda;
-  plan.scratch =
-      cuda ? kCudaLibraryBytes : std::size_t(where.threads) * Stream::kWorkerScratchBytes;
+  plan.scratch = cuda
+                     ? kCudaLibraryBytes + (config.attention_soft_cap > 0 ? kSoftCapKernelBytes : 0)
+                     : std::size_t(where.threads) * Stream::kWorkerScratchBytes;
   // On a GPU a weight lies there in f32 until it is quantised, and the vocabulary's matrices pass in
   // pieces. On the CPU a weight is read whole: its values, and for GGUF's paired rows a copy.
   plan.loading = cuda ? std::size_t(largest_projection(config)) * sizeof(float) + kCudaPieceBytes
