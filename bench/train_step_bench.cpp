@@ -11,10 +11,9 @@
 #include <exception>
 #include <vector>
 
-#include "base/rng.h"
 #include "bench/fma_peak.h"
 #include "jobs/memory_plan.h"
-#include "models/device_batch.h"
+#include "jobs/random_rows.h"
 #include "models/loader.h"
 #include "train/adamw.h"
 
@@ -29,26 +28,6 @@ double median(std::vector<double> values) {
   std::ranges::sort(values);
   return values[values.size() / 2];
 }
-
-/// Random tokens in equal rows, every one but the first of a row a target.
-struct RandomRows {
-  RandomRows(std::int64_t rows, std::int64_t length, std::int64_t vocabulary) {
-    const RandomKey key{.seed = 1};
-    starts.push_back(0);
-    for (std::int64_t row = 0; row < rows; ++row) {
-      for (std::int64_t i = 0; i < length; ++i) {
-        tokens.push_back(std::int32_t(key.below(tokens.size(), std::uint32_t(vocabulary))));
-        positions.push_back(std::int32_t(i));
-        if (i == 0) continue;
-        targets.push_back(std::int32_t(tokens.size()) - 2);
-        labels.push_back(tokens.back());
-      }
-      starts.push_back(std::int32_t(tokens.size()));
-    }
-  }
-  HostBatch view() const { return {tokens, positions, starts, targets, labels}; }
-  std::vector<std::int32_t> tokens, positions, starts, targets, labels;
-};
 
 struct Bench {
   Bench(const char* path, std::int64_t rows, std::int64_t length, int threads)
@@ -91,7 +70,8 @@ struct Bench {
   /// One forward of `counts` new tokens a sequence over the cache.
   void extend(KvCache& cache, std::int64_t sequences, std::int64_t count, std::int64_t position) {
     Arena::Scope scope(*arena);
-    RandomRows rows(sequences, count, model.decoder->vocabulary_size());
+    RandomRows rows(sequences, count, model.decoder->vocabulary_size(), 0,
+                    RandomTargets::every_token);
     for (std::int32_t& p : rows.positions) p += std::int32_t(position);
     std::vector<std::int32_t> last;
     const std::vector<std::int32_t> counts(static_cast<std::size_t>(sequences),
@@ -138,7 +118,7 @@ int run(int argc, char** argv) {
   Bench bench(argv[1], rows, length, threads);
   const double peak = fma_peak_gflops(bench.stream->pool());
   Decoder& decoder = *bench.model.decoder;
-  const RandomRows batch(rows, length, decoder.vocabulary_size());
+  const RandomRows batch(rows, length, decoder.vocabulary_size(), 0, RandomTargets::every_token);
   const double step = median(bench.train(batch, steps));
   const double flops = training_flops(decoder, rows, length) +
                        6.0 * double(decoder.params().elements()) * rows * length;
