@@ -77,7 +77,8 @@ void init_adapter(Stream& stream, ParamSet& params, std::uint64_t seed);
 /// another shape, not finite.
 void load_adapter(Stream& stream, ParamSet& params, const TensorSource& source);
 
-/// Whether a projection is a module of its own: not k, v and up where they are fused with q and gate.
+/// Whether a projection is a module of its own: k, v and up are not where they are fused with q and
+/// gate.
 bool has_projection(const DecoderConfig& decoder, Slot slot);
 /// [out, in] of a projection that is there.
 Shape projection_shape(const DecoderConfig& decoder, Slot slot);

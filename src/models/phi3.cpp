@@ -1,5 +1,5 @@
-// Phi 3 and 4: Llama's shape with q, k and v in one projection, gate and up in another, and a window
-// in some. Abdin et al. 2024, arXiv:2404.14219; arXiv:2412.08905.
+// Phi 3 and 4: Llama's shape with q, k and v in one projection, gate and up in another, and a
+// window in some. Abdin et al. 2024, arXiv:2404.14219; arXiv:2412.08905.
 
 #include "base/error.h"
 #include "models/architecture.h"
