@@ -10,7 +10,7 @@ if grep -qs "$version" "$target/version"; then exit 0; fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 echo "Fetching the cuDNN frontend $version (11 MB) ..." >&2
-python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$scratch" "nvidia-cudnn-frontend==$version"
+python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --dest "$scratch" "nvidia-cudnn-frontend==$version"
 unzip -q -o "$scratch"/nvidia_cudnn_frontend-*.whl 'include/*' -d "$scratch/wheel"
 rm -rf "$target"
 mkdir -p "$target"

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
+#include "base/file.h"
 #include "base/terminal.h"
 #include "jobs/device_choice.h"
 #include "jobs/jobs.h"
@@ -62,6 +64,7 @@ class Bench {
     }
     const Tensor wide = room(shape, DType::f32);
     stream_.copy(wide, ConstTensor(host.data(), shape, DType::f32));
+    stream_.synchronize();  // before the host's copy goes
     if (dtype == DType::f32) return wide;
     const Tensor out = room(shape, dtype);
     ops::convert(stream_, out, wide);
@@ -76,9 +79,7 @@ class Bench {
   }
 
   bool wanted(const std::string& name) const {
-    return names_.empty() || std::any_of(names_.begin(), names_.end(), [&](const auto& word) {
-             return name.find(word) != std::string::npos;
-           });
+    return names_.empty() || std::ranges::find(names_, name) != names_.end();
   }
   /// The median over rounds of the time of one call, in seconds.
   double seconds(const std::function<void()>& work) {
@@ -277,6 +278,11 @@ void run(Stream& stream, std::vector<std::string> names) {
 }  // namespace
 
 int bench_ops(const BenchOpsOptions& options) {
+  constexpr std::string_view kGroups[] = {"rows", "step", "nf4", "linear", "attention"};
+  for (const std::string& name : options.names)
+    if (std::ranges::find(kGroups, name) == std::end(kGroups))
+      throw UserError(cat("bench op: found ", printable(name),
+                          "; expected rows, step, nf4, linear or attention"));
   const DeviceChoice where = choose_device("cuda", 0);
   const std::unique_ptr<Stream> stream = Stream::open(where.device);
   run(*stream, options.names);

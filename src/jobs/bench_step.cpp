@@ -48,7 +48,6 @@ double flops_per_token(const DecoderConfig& c, const BenchStepOptions& options) 
 double matrix_peak(Stream& stream, DType dtype) {
   const std::int64_t n = stream.on_cuda() ? 8192 : 1024;
   const Buffer a(stream, {n, n}, dtype), b(stream, {n, n}, dtype), c(stream, {n, n}, dtype);
-  std::vector<float> random(std::size_t(n), 0.0f);
   const RandomKey key{.seed = 5};
   visit_float(dtype, [&]<class T>() {
     std::vector<T> row(std::size_t(n), T(0.0f));
@@ -97,7 +96,10 @@ class Bench {
     if (!memory_size(*options.max_memory))
       throw UserError(cat("--max-memory: found ", *options.max_memory,
                           "; expected a number of bytes, such as 8GiB"));
-    return {{"0", *options.max_memory}, {"cpu", *options.max_memory}};
+    constexpr int kDevices = 64;  // whichever is taken
+    std::map<std::string, std::string> limits{{"cpu", *options.max_memory}};
+    for (int i = 0; i < kDevices; ++i) limits[std::to_string(i)] = *options.max_memory;
+    return limits;
   }
   LoadOptions load_options() const {
     LoadOptions load;
@@ -113,8 +115,7 @@ class Bench {
     return load;
   }
   LoadedModel build(Stream& stream) const {
-    const DType dense = load_.compute == DType::f32 ? DType::f32 : load_.compute;
-    RandomWeights weights(stream, dense, 7);
+    RandomWeights weights(stream, load_.compute, 7);
     return build_model(stream, identity_, weights, load_);
   }
   LargestShapes shapes() const {
@@ -171,8 +172,8 @@ int Bench::run() {
   const std::unique_ptr<Stream> stream = Stream::open(where_.device);
   const double peak = matrix_peak(*stream, load_.compute);
   const double began_loading = now_seconds();
-  Arena arena(*stream, plan_.activations);
   LoadedModel model = build(*stream);
+  Arena arena(*stream, plan_.activations);
   Decoder& decoder = *model.decoder;
   decoder.set_recomputation(plan_.recomputation);
   TrainingConfig training;
@@ -233,6 +234,10 @@ void Bench::report_parts(const PartSeconds& parts) const {
 int bench_step(const BenchStepOptions& options) {
   if (options.length < 2)
     throw UserError(cat("--length: found ", options.length, "; expected at least 2"));
+  constexpr std::int64_t kMostTokens = std::int64_t{1} << 28;  // of 32-bit places
+  if (options.rows > kMostTokens / options.length)
+    throw UserError(cat("--rows ", options.rows, " of --length ", options.length,
+                        " are too many tokens; expected at most ", kMostTokens));
   return Bench(options).run();
 }
 

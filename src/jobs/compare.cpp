@@ -47,9 +47,9 @@ int compare(const CompareOptions& options) {
   run.load.max_positions = run.shapes.cache_rows;
   const MemoryPlan memory = plan_run(run);
   const std::unique_ptr<Stream> stream = Stream::open(run.where.device, run.recipe.model.threads);
-  Arena arena(*stream, memory.activations);
   // The adapter as it is made changes nothing (B is zero): the base model speaks first.
   LoadedModel model = load_model(*stream, run.files, run.load);
+  Arena arena(*stream, memory.activations);
   Replier replier(run, *model.decoder, *stream, arena);
   GenerateOptions generate = replier.options();
   generate.max_new_tokens = options.max_new_tokens;

@@ -20,8 +20,8 @@ int evaluate(const EvaluateOptions& options) {
   run.shapes.train_tokens = 0;
   const MemoryPlan memory = plan_run(run);
   const std::unique_ptr<Stream> stream = Stream::open(run.where.device, run.recipe.model.threads);
-  Arena arena(*stream, memory.activations);
   LoadedModel model = load_model(*stream, run.files, run.load);
+  Arena arena(*stream, memory.activations);
   if (options.adapter)
     load_adapter(*stream, model.decoder->params(), open_adapter_weights(*options.adapter));
 

@@ -158,13 +158,13 @@ int finetune(const FinetuneOptions& options) {
        {training.output_dir, training.output_dir + "/training_progress"})
     remove_leftovers(folder);
   const std::unique_ptr<Stream> stream = Stream::open(run.where.device, run.recipe.model.threads);
-  Arena arena(*stream, memory.activations);
   LoadedModel model = load_model(*stream, run.files, run.load);
   model.decoder->set_recomputation(memory.recomputation);
   if (run.recipe.lora.init_from)
     load_adapter(*stream, model.decoder->params(),
                  open_adapter_weights(*run.recipe.lora.init_from));
 
+  Arena arena(*stream, memory.activations);  // after loading, which takes its place in the plan
   CheckpointStore checkpoints(*stream, training.output_dir, training.save_total_limit,
                               adapter_files(run, model.adapter));
   StopSignal stop;

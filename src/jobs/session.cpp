@@ -27,8 +27,8 @@ Session::Session(const SessionRequest& request) : files(open_model_files(request
         fmt::format("this needs {} of memory and {} are there:\n{}", bytes_text(plan.peak()),
                     bytes_text(where.available_bytes), memory_plan_text(plan)),
         ExitCode::out_of_resources);
-  arena = std::make_unique<Arena>(*stream, plan.activations);
   model = load_model(*stream, files, options);
+  arena = std::make_unique<Arena>(*stream, plan.activations);
   if (request.adapter)
     load_adapter(*stream, model.decoder->params(), open_adapter_weights(*request.adapter));
 }

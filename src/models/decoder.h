@@ -36,7 +36,8 @@ LossSum sum_of_losses(Stream& stream, ConstTensor row_loss);
 /// least work. The rest keep everything but norms and activations.
 struct Recomputation {
   std::int64_t whole = 0, gate_up = 0;
-  /// Step `level` of 2 L, each with less memory and more work than the one before.
+  /// Step `level` of 2 L, each with more work than the one before and, but for the last block's,
+  /// less memory.
   static Recomputation at(std::int64_t level, std::int64_t layers) {
     if (level <= layers) return {0, level};
     return {level - layers, 2 * layers - level};

@@ -37,7 +37,8 @@ class DecoderBlock {
   };
   DecoderBlock(Attention attention, GatedMlp mlp, Norms norms, DType compute);
   Tensor forward(Context& ctx, ConstTensor x, Saved* saved) const;
-  /// dh: dL/dy before, dL/dx after. Uses up `saved`.
+  /// dh: dL/dy before, dL/dx after. Uses up `saved` and frees the arena down to saved.mlp_mark: dh and
+  /// all else that stays lies below what forward kept.
   void backward(Context& ctx, Tensor dh, const Saved& saved) const;
 
  private:

@@ -15,9 +15,19 @@ namespace {
 
 // Older ones give wrong gradients for packed rows with a score modifier, without an error.
 constexpr std::size_t kOldestVersion = 91900;
-// What the gradient of one call may take beside its tensors; heads are taken a few at a time
-// where all at once would take more.
-constexpr std::int64_t kMostWorkspaceBytes = std::int64_t{384} << 20;
+/// What a call may take beside its tensors: a little more than the gradient of a full grid wants,
+/// and never more than kMost. Heads are taken a few at a time where all at once would take more, so
+/// that the memory plan needs to know of the batch only how many rows it has.
+std::int64_t most_workspace_bytes(std::int64_t rows, const AttentionShape& shape) {
+  constexpr std::int64_t kMost = std::int64_t{384} << 20, kBytesAnElement = 48;
+  return std::min(kMost, kBytesAnElement * rows * shape.heads * shape.head_dim);
+}
+
+/// Whether cuDNN may be asked at all for heads of that size in that type.
+bool may_serve(const AttentionShape& shape, DType dtype) {
+  return (dtype == DType::f16 || dtype == DType::bf16) && shape.head_dim % 8 == 0 &&
+         shape.head_dim <= 256;
+}
 
 /// Offsets of each sequence in qkv, out and log_sum_exp, and its length; those past the last are
 /// empty.
@@ -53,6 +63,21 @@ void* element(const ConstTensor& t, std::int64_t index) {
 
 }  // namespace
 
+namespace {
+
+/// Scratch of one call, as large for every batch of so many rows.
+struct Room {
+  Tensor workspace;
+  Tensor indices;  ///< i32 [4, 2 N + 1]: more than a packed batch's rounded sequences
+  Tensor stats;    ///< f32 [N H], where a gradient takes them head by head
+  Room(Arena& scratch, std::int64_t rows, const AttentionShape& shape)
+      : workspace(scratch.alloc({most_workspace_bytes(rows, shape)}, DType::u8)),
+        indices(scratch.alloc({4, 2 * rows + 1}, DType::i32)),
+        stats(scratch.alloc({rows * shape.heads}, DType::f32)) {}
+};
+
+}  // namespace
+
 struct CudnnAttention::Library {
   explicit Library(Device on) : device(on) {
     check_cuda(cudaSetDevice(device.index), "selecting the device");
@@ -83,36 +108,19 @@ struct CudnnAttention::Library {
     }
   }
 
-  /// The plan that takes all heads at once, or as many as its workspace allows. None: cuDNN does
-  /// not take this.
-  std::optional<PlanKey> sliced(PlanKey key) {
+  /// The plan that takes all heads at once, or as many as `most_bytes` of workspace allow. None:
+  /// cuDNN does not take this.
+  std::optional<PlanKey> fitting(PlanKey key, std::int64_t most_bytes) {
     for (; key.slices <= key.kv_heads; ++key.slices) {
       if (key.kv_heads % key.slices != 0) continue;
       const Plan& found = plan(key);
       if (!found.graph) return {};
-      if (found.workspace_bytes <= kMostWorkspaceBytes || key.slices == key.kv_heads) return key;
+      if (found.workspace_bytes <= most_bytes) return key;
+      if (!key.backward) return {};
     }
     return {};
   }
 
-  /// Scratch of one call.
-  struct Room {
-    Tensor workspace;
-    Tensor indices;  ///< i32 [4, sequences + 1] where packed
-    Tensor stats;    ///< f32 [N H], where a gradient takes them head by head
-    static std::size_t bytes(const PlanKey& key, const Plan& plan, std::int64_t rows) {
-      constexpr std::size_t kSlack = 8 * 256;  // of the arena's alignment
-      return std::size_t(plan.workspace_bytes) +
-             std::size_t(4 * (key.sequences + 1) + rows * key.heads) * 4 + kSlack;
-    }
-    Room(Arena& scratch, const PlanKey& key, const Plan& plan, std::int64_t rows)
-        : workspace(scratch.alloc({std::max<std::int64_t>(plan.workspace_bytes, 1)}, DType::u8)) {
-      if (key.packed)
-        indices = scratch.alloc({4, key.sequences + 1}, DType::i32);
-      else if (key.backward)
-        stats = scratch.alloc({rows * key.heads}, DType::f32);
-    }
-  };
   using Pointers = std::unordered_map<std::int64_t, void*>;
 
   void write_indices(CudaStream& queue, const PlanKey& key, const Tensor& indices,
@@ -131,11 +139,13 @@ struct CudnnAttention::Library {
   }
 
   void execute(CudaStream& queue, const PlanKey& key, Pointers& pointers, void* workspace) {
-    fe::detail::set_stream(handle, queue.queue());
+    const auto fail = [](const std::string& why) {
+      throw DeviceError(cat("cuDNN: attention failed: ", why), ExitCode::device_failed);
+    };
+    if (fe::detail::set_stream(handle, queue.queue()) != CUDNN_STATUS_SUCCESS)
+      fail("the stream was not taken");
     auto status = plan(key).graph->execute(handle, pointers, workspace);
-    if (!status.is_good())
-      throw DeviceError(cat("cuDNN: attention failed: ", status.get_message()),
-                        ExitCode::device_failed);
+    if (!status.is_good()) fail(status.get_message());
   }
 
   Device device;
@@ -175,16 +185,20 @@ std::string CudnnAttention::version() const {
 
 bool CudnnAttention::forward(Stream& stream, Arena& scratch, const Forward& t,
                              const Sequences& sequences, const AttentionShape& shape) {
-  if (!library_) return false;
+  if (!library_ || !may_serve(shape, t.qkv.dtype())) return false;
+  const std::int64_t rows = t.qkv.dim(0);
+  if (stream.dry()) {
+    const Arena::Scope scope(scratch);
+    const Room room(scratch, rows, shape);
+    return true;
+  }
   std::optional<PlanKey> key = plan_key(sequences, shape, t.qkv.dtype());
   if (!key) return false;
   key->saves_stats = bool(t.log_sum_exp);
-  const Plan& plan = library_->plan(*key);
-  const std::int64_t rows = t.qkv.dim(0);
-  if (!plan.graph || Library::Room::bytes(*key, plan, rows) > scratch.left_bytes()) return false;
+  key = library_->fitting(*key, most_workspace_bytes(rows, shape));
+  if (!key) return false;
   const Arena::Scope scope(scratch);
-  const Library::Room room(scratch, *key, plan, rows);
-  if (stream.dry()) return true;
+  const Room room(scratch, rows, shape);
   CudaStream& queue = cuda_side(stream);
   const WorkTimer timer(queue, WorkPart::attention);
   Library::Pointers pointers{
@@ -200,18 +214,20 @@ bool CudnnAttention::forward(Stream& stream, Arena& scratch, const Forward& t,
 
 bool CudnnAttention::backward(Stream& stream, Arena& scratch, const Backward& t,
                               const Sequences& sequences, const AttentionShape& shape) {
-  if (!library_) return false;
+  if (!library_ || !may_serve(shape, t.qkv.dtype())) return false;
+  const std::int64_t rows = t.qkv.dim(0);
+  if (stream.dry()) {
+    const Arena::Scope scope(scratch);
+    const Room room(scratch, rows, shape);
+    return true;
+  }
   std::optional<PlanKey> key = plan_key(sequences, shape, t.qkv.dtype());
   if (!key) return false;
   key->backward = true;
-  key = library_->sliced(*key);
+  key = library_->fitting(*key, most_workspace_bytes(rows, shape));
   if (!key) return false;
-  const Plan& plan = library_->plan(*key);
-  const std::int64_t rows = t.qkv.dim(0);
-  if (Library::Room::bytes(*key, plan, rows) > scratch.left_bytes()) return false;
   const Arena::Scope scope(scratch);
-  const Library::Room room(scratch, *key, plan, rows);
-  if (stream.dry()) return true;
+  const Room room(scratch, rows, shape);
   CudaStream& queue = cuda_side(stream);
   const WorkTimer timer(queue, WorkPart::attention);
   Library::Pointers pointers;

@@ -14,10 +14,10 @@ namespace elenchus::ops::cuda {
 /// windows where there is no cap; deterministic in both directions. Plans are kept by rounded
 /// shapes, so that batches of many lengths share a few.
 ///
-/// forward() and backward() return false, and have done nothing, where the library is not there,
-/// does not take the case, or would need more than `scratch` has left: own kernels serve then. The
-/// answer depends on shapes and the arena's size alone. On a dry stream they take their scratch and
-/// run nothing.
+/// forward() and backward() return false, and have done nothing, where the library is not there or
+/// does not take the case: own kernels serve then. The answer depends on the shapes and the library
+/// alone, never on how much memory there is. On a dry stream they take the scratch of any batch of
+/// so many rows, and run nothing.
 class CudnnAttention final : public Resident {
  public:
   explicit CudnnAttention(Device device);

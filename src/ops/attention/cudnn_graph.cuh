@@ -111,7 +111,7 @@ inline std::optional<PlanKey> plan_key(const Sequences& sequences, const Attenti
   constexpr std::int64_t kMostOffset = std::int64_t{1} << 31;  // of 32-bit offsets
   if (rows * shape.row() >= kMostOffset) return {};
   // Tiles of the padded grid that hold nothing still cost their launch.
-  return key.sequences * key.longest <= 4 * rows ? std::optional(key) : std::nullopt;
+  return key.sequences * key.longest <= 2 * rows ? std::optional(key) : std::nullopt;
 }
 
 /// One graph, being drawn.
