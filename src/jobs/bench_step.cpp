@@ -79,8 +79,9 @@ class Bench {
         identity_(bench_model(options.architecture)),
         where_(choose_device(options.device, 0, limits(options))),
         load_(load_options()),
-        plan_(plan_memory([this](Stream& stream) { return build(stream); }, shapes(),
-                          options.recompute, where_)) {
+        training_(training_config()),
+        plan_(plan_memory([this](Stream& stream) { return build(stream); }, shapes(), &training_,
+                          where_)) {
     if (plan_.peak() > where_.available_bytes)
       throw UserError(
           fmt::format("this needs {} of memory and {} are there:\n{}", bytes_text(plan_.peak()),
@@ -114,6 +115,11 @@ class Bench {
       load.classifier = ClassifierOptions{.num_labels = kBenchLabels};
     return load;
   }
+  TrainingConfig training_config() const {
+    TrainingConfig training;
+    training.gradient_checkpointing = options_.recompute;
+    return training;
+  }
   LoadedModel build(Stream& stream) const {
     RandomWeights weights(stream, load_.compute, 7);
     return build_model(stream, identity_, weights, load_);
@@ -143,6 +149,7 @@ class Bench {
   ModelIdentity identity_;
   DeviceChoice where_;
   LoadOptions load_;
+  TrainingConfig training_;
   MemoryPlan plan_;
 };
 
@@ -176,8 +183,7 @@ int Bench::run() {
   Arena arena(*stream, plan_.activations);
   Decoder& decoder = *model.decoder;
   decoder.set_recomputation(plan_.recomputation);
-  TrainingConfig training;
-  AdamW optimizer(*stream, decoder.params(), training);
+  AdamW optimizer(*stream, decoder.params(), training_);
   const RandomRows rows(options_.rows, options_.length, decoder.vocabulary_size(), kBenchLabels,
                         options_.task == BenchTask::classifier ? RandomTargets::class_of_row
                                                                : RandomTargets::every_token);
