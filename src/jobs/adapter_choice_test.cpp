@@ -106,8 +106,8 @@ TEST_P(PeftVariants, LogitsLossAndEveryGradientArePefts) {
     EXPECT_LT(relative_error(harness.logits(row),
                              harness.reference("adapted_logits." + std::to_string(row))),
               kTolerance);
-  for (const std::int64_t recomputed : {0, 2}) {
-    harness.model.decoder->set_recomputed_blocks(recomputed);
+  for (const Recomputation recomputation : {Recomputation{0, 0}, {0, 2}, {2, 0}}) {
+    harness.model.decoder->set_recomputation(recomputation);
     const double nats = harness.train(), wanted = harness.reference("nats")[0];
     EXPECT_NEAR(nats, wanted, kTolerance * wanted);
     for (const Param& param : harness.model.decoder->params().params())
