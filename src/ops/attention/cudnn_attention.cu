@@ -19,7 +19,7 @@ constexpr std::size_t kOldestVersion = 91900;
 /// and never more than kMost. Heads are taken a few at a time where all at once would take more, so
 /// that the memory plan needs to know of the batch only how many rows it has.
 std::int64_t most_workspace_bytes(std::int64_t rows, const AttentionShape& shape) {
-  constexpr std::int64_t kMost = std::int64_t{384} << 20, kBytesAnElement = 48;
+  constexpr std::int64_t kMost = std::int64_t{640} << 20, kBytesAnElement = 48;
   return std::min(kMost, kBytesAnElement * rows * shape.heads * shape.head_dim);
 }
 
