@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "ops/blockwise8/dynamic_map.h"
-#include "testing/parity.h"
 #include "testing/gradcheck.h"
+#include "testing/parity.h"
 
 namespace elenchus {
 namespace {
@@ -107,7 +107,8 @@ TEST_P(AdamW8Bit, UpdatesFromItsCodesAndTakesTheNearestOnes) {
 }
 
 TEST_P(AdamW8Bit, LeavesMomentsOfZeroGradientsAtZero) {
-  const Held weight = floats({300}, random_values(300, 1)), zero = floats({300}, std::vector<double>(300));
+  const Held weight = floats({300}, random_values(300, 1)),
+             zero = floats({300}, std::vector<double>(300));
   const Moments moments(stream(), 300);
   ops::adamw_8bit_step(stream(), weight, moments, zero, {.learning_rate = 1});
   EXPECT_EQ(moments.m(), std::vector<double>(300));
@@ -130,12 +131,14 @@ class AdamW8BitCuda : public testing::CudaParity {};
 TEST_F(AdamW8BitCuda, HasTheBitsOfTheCpu) {
   constexpr std::int64_t kCount = 5003;
   const auto start = random_values(kCount, 1);
-  const Held on_cpu(cpu(), {kCount}, DType::f32, start), on_cuda(cuda(), {kCount}, DType::f32, start);
+  const Held on_cpu(cpu(), {kCount}, DType::f32, start),
+      on_cuda(cuda(), {kCount}, DType::f32, start);
   const Moments cpu_moments(cpu(), kCount), cuda_moments(cuda(), kCount);
   ops::AdamWStep step{.learning_rate = 1e-2, .weight_decay = 0.1};
   for (step.step = 1; step.step <= 10; ++step.step) {
     const auto gradient = random_values(kCount, 10 + std::uint64_t(step.step));
-    ops::adamw_8bit_step(cpu(), on_cpu, cpu_moments, Held(cpu(), {kCount}, DType::f32, gradient), step);
+    ops::adamw_8bit_step(cpu(), on_cpu, cpu_moments, Held(cpu(), {kCount}, DType::f32, gradient),
+                         step);
     const Held copy(cuda(), {kCount}, DType::f32, gradient);
     ops::adamw_8bit_step(cuda(), on_cuda, cuda_moments, copy, step);
     cuda().synchronize();
@@ -147,7 +150,8 @@ TEST_F(AdamW8BitCuda, HasTheBitsOfTheCpu) {
 
 TEST(AdamW8BitDry, TouchesNothing) {
   const auto dry = Stream::open_dry({});
-  const Tensor x = testing::dry_tensor(*dry, {300}), codes = testing::dry_tensor(*dry, {300}, DType::u8),
+  const Tensor x = testing::dry_tensor(*dry, {300}),
+               codes = testing::dry_tensor(*dry, {300}, DType::u8),
                absmax = testing::dry_tensor(*dry, {2});
   ops::adamw_8bit_step(*dry, x, {codes, codes, absmax, absmax}, x, {});
 }
