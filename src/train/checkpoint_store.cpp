@@ -348,19 +348,20 @@ void CheckpointStore::restore_adapter(const fs::path& checkpoint, ParamSet& para
   read_whole_parts(stream_, weights, params, kPeftPrefix, params.values());
 }
 
-SetAside CheckpointStore::set_aside_earlier_run() const {
+SetAside CheckpointStore::set_aside_past(std::int64_t step) const {
   std::error_code error;
   fs::remove(output_dir_ / kTrainerStateFile, error);
-  const std::vector<std::int64_t> steps = checkpoint_steps(output_dir_);
+  std::vector<std::int64_t> steps = checkpoint_steps(output_dir_);
+  std::erase_if(steps, [&](std::int64_t each) { return each <= step; });
   if (steps.empty()) return {};
   fs::path place = output_dir_ / "previous_run";
   for (int number = 2; fs::exists(fs::symlink_status(place, error)); ++number)
     place = output_dir_ / cat("previous_run-", number);
   fs::create_directory(place, error);
-  for (const std::int64_t step : steps) {
-    fs::rename(path_of(step), place / cat(kPrefix, step), error);
+  for (const std::int64_t each : steps) {
+    fs::rename(path_of(each), place / cat(kPrefix, each), error);
     if (error)
-      throw DeviceError(cat(path_of(step).string(), ": could not be moved into ", place.string(),
+      throw DeviceError(cat(path_of(each).string(), ": could not be moved into ", place.string(),
                             ": ", error.message()));
   }
   return {std::int64_t(steps.size()), place};

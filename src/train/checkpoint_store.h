@@ -89,9 +89,10 @@ class CheckpointStore {
                           AdamW& optimizer) const;
   /// The adapter's values alone.
   void restore_adapter(const std::filesystem::path& checkpoint, ParamSet& params) const;
-  /// Moves every checkpoint into previous_run/, or previous_run-2/ and so on if that exists, and
-  /// removes the trainer_state.json that says a run is done. DeviceError.
-  SetAside set_aside_earlier_run() const;
+  /// Moves every checkpoint past `step` into previous_run/, or previous_run-2/ and so on if that
+  /// exists, and removes the trainer_state.json that says a run is done: what is saved from here on
+  /// is the newest. -1: every checkpoint. DeviceError.
+  SetAside set_aside_past(std::int64_t step) const;
   /// Writes the adapter and its companions into output_dir, each file in one step, weights first.
   void export_adapter(const ParamSet& params) const;
 

@@ -310,6 +310,27 @@ TEST(Resume, SkipsADamagedCheckpointAndSaysSo) {
   EXPECT_TRUE(second.log.said("checkpoint-6"));
 }
 
+TEST(Resume, WhatIsSavedOutlivesDamagedCheckpointsPastIt) {
+  TemporaryFolder folder;
+  ToyRun first(folder.path());
+  first.config.save_strategy = Strategy::steps;
+  first.config.save_steps = 2;
+  first.make().run();
+  const fs::path file = folder.path() / "checkpoint-6" / "optimizer.safetensors";
+  std::string bytes = toy::text_of(file);
+  bytes[bytes.size() / 2] ^= 1;
+  std::ofstream(file, std::ios::binary) << bytes;
+  fs::remove(folder.path() / "trainer_state.json");
+  ToyRun second(folder.path());
+  second.config.save_strategy = Strategy::steps;
+  second.config.save_steps = 1;
+  second.config.save_total_limit = 1;
+  EXPECT_TRUE(second.make().resume());
+  second.trainer->run();
+  EXPECT_TRUE(fs::exists(folder.path() / "previous_run" / "checkpoint-6"));
+  EXPECT_FALSE(verify_folder(folder.path() / "checkpoint-6").has_value());
+}
+
 TEST(Resume, StartsFromTheBeginningWhereThereIsNoCheckpoint) {
   TemporaryFolder folder;
   ToyRun run(folder.path());

@@ -96,11 +96,15 @@ RunResult Trainer::run() {
 
 void Trainer::begin() {
   parts_.checkpoints.check_space(optimizer_, resumed_);
-  if (!resumed_)
-    if (const SetAside moved = parts_.checkpoints.set_aside_earlier_run(); moved.count > 0)
-      tell(MessageLevel::warning, cat("starting from the beginning: ", moved.count,
-                                      " checkpoints of an earlier run were moved into ",
-                                      moved.place.string(), " (--resume continues a run)"));
+  // What lies past this run's start would count as newer than what it saves.
+  const SetAside moved = parts_.checkpoints.set_aside_past(resumed_ ? state_.step : -1);
+  if (moved.count > 0 && resumed_)
+    tell(MessageLevel::warning, cat(moved.count, " checkpoints past step ", state_.step,
+                                    " were moved into ", moved.place.string()));
+  else if (moved.count > 0)
+    tell(MessageLevel::warning, cat("starting from the beginning: ", moved.count,
+                                    " checkpoints of an earlier run were moved into ",
+                                    moved.place.string(), " (--resume continues a run)"));
   if (const std::string text = describe_optimizer(config_.optim); !text.empty())
     tell(MessageLevel::info, text);
   tell(MessageLevel::info, cat("schedule: ", schedule_.describe()));
