@@ -105,6 +105,11 @@ struct Scorer {
     std::vector<float> host(std::size_t(out.elements()));
     stream.copy(Tensor(host.data(), out.shape(), DType::f32), out);
     stream.synchronize();
+    if (!std::ranges::all_of(host, [](float score) { return std::isfinite(score); }))
+      throw UserError(
+          cat("predict: a score of rows ", chosen.front() + 1, " to ", chosen.back() + 1,
+              " is not finite; the adapter or the compute type does not fit the model"),
+          ExitCode::bad_numbers);
     const auto classes = std::ptrdiff_t(out.dim(1));
     for (std::size_t i = 0; i < chosen.size(); ++i)
       scores[chosen[i]].assign(host.begin() + std::ptrdiff_t(i) * classes,

@@ -60,7 +60,8 @@ double MacroF1::result() const {
 void LogLoss::observe(const Prediction& prediction) {
   expect_classes(prediction);
   const double most = -std::log(std::numeric_limits<double>::epsilon());
-  nats_ += std::min(most, -double(prediction.class_scores[std::size_t(prediction.label)]));
+  const double nats = -double(prediction.class_scores[std::size_t(prediction.label)]);
+  nats_ += std::isnan(nats) ? nats : std::min(most, nats);
   ++rows_;
 }
 
@@ -68,7 +69,7 @@ void CalibrationError::observe(const Prediction& prediction) {
   expect_classes(prediction);
   const std::int64_t best = best_class(prediction);
   const double p = std::exp(double(prediction.class_scores[std::size_t(best)]));
-  const double place = std::ceil(p * double(bins_.size())) - 1;
+  const double place = std::isnan(p) ? 0 : std::ceil(p * double(bins_.size())) - 1;
   Bin& bin = bins_[std::size_t(std::clamp(place, 0.0, double(bins_.size() - 1)))];
   bin.confidence += p;
   bin.right += best == prediction.label;

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <map>
 
+#include "base/atomic_folder.h"
 #include "train/log_rows.h"
 #include "train/toy_run_test.h"
 

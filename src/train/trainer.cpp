@@ -144,9 +144,12 @@ std::optional<StepReport> Trainer::step() {
   const double tokens = sums.loss.tokens > 0 ? sums.loss.tokens : 1;
   const double loss = sums.loss.nats / tokens;
   UpdateResult update{.grad_norm = std::nan(""), .applied = false};
+  // Under a loss scale the gradients were divided by the number of targets already; with class
+  // weights `tokens` is their sum.
+  const double targets = double(std::max<std::int64_t>(sums.targets, 1));
   if (std::isfinite(loss))
     update = optimizer_.clip_and_step(
-        {.gradient_scale = 1 / (parts_.scale_loss ? scaler_.scale() : tokens),
+        {.gradient_scale = parts_.scale_loss ? targets / tokens / scaler_.scale() : 1 / tokens,
          .max_grad_norm = config_.max_grad_norm,
          .learning_rate = rate});
   ++state_.step;
