@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "models/weight_reader.h"
 #include "nn/context.h"
 #include "train/adamw.h"
 
@@ -19,8 +20,6 @@ constexpr std::size_t kCudaContextBytes = std::size_t{560} << 20;
 constexpr std::size_t kCudaLibraryBytes = std::size_t{48} << 20;
 /// Measured: what cuDNN keeps on the device for the kernels that it compiles for soft caps.
 constexpr std::size_t kSoftCapKernelBytes = std::size_t{240} << 20;
-/// What is in flight while weights are copied to a GPU.
-constexpr std::size_t kCudaPieceBytes = std::size_t{64} << 20;
 
 /// A batch of `sequences` equal parts whose tensors hold nothing: enough for a dry step.
 struct DryBatch {
@@ -127,7 +126,7 @@ MemoryPlan plan_memory(const ModelBuilder& build, const LargestShapes& shapes,
                      : std::size_t(where.threads) * Stream::kWorkerScratchBytes;
   // On a GPU a weight lies there in f32 until it is quantised, and the vocabulary's matrices pass in
   // pieces. On the CPU a weight is read whole: its values, and for GGUF's paired rows a copy.
-  plan.loading = cuda ? std::size_t(largest_projection(config)) * sizeof(float) + kCudaPieceBytes
+  plan.loading = cuda ? std::size_t(largest_projection(config) + kPieceElements) * sizeof(float)
                       : std::size_t(largest_weight(config)) * 2 * sizeof(float);
   // The tokenizer's tables go with its vocabulary.
   plan.process = cuda ? kCudaContextBytes : kProgramBytes + std::size_t(config.vocabulary) * 500;

@@ -56,8 +56,6 @@ bool is_norm(Slot slot) {
 
 /// What a task of reading takes: whole blocks of every stored format.
 constexpr std::int64_t kReadElements = std::int64_t{1} << 20;
-/// What is copied to a CUDA device at a time.
-constexpr std::int64_t kPieceElements = std::int64_t{16} << 20;
 
 }  // namespace
 

@@ -24,6 +24,9 @@ struct WeightFiles {
   DType compute = DType::f32;  ///< on CUDA dense weights are kept in it if it is a 16-bit type
 };
 
+/// What is copied to a CUDA device at a time, as f32.
+inline constexpr std::int64_t kPieceElements = std::int64_t{16} << 20;
+
 /// Reads weights from files, checked and quantised on the way.
 class WeightReader final : public WeightSource {
  public:
@@ -48,7 +51,7 @@ class WeightReader final : public WeightSource {
   void read(const TensorEntry& entry, std::int64_t first, std::span<float> out);
   /// A whole tensor, in `staging_`.
   std::span<float> read(const TensorEntry& entry);
-  /// A whole tensor in pieces, in order: use(first element, its values on the host). On CUDA a
+  /// For CUDA. A whole tensor in pieces, in order: use(first element, its values on the host). A
   /// piece lies in pinned memory until the call after the next, so that its copy runs beside the
   /// reading of the next one.
   void read_in_pieces(const TensorEntry& entry,

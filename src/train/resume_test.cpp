@@ -294,17 +294,23 @@ TEST(Resume, TakesOverTheChangesThatAreAccepted) {
   }
 }
 
-TEST(Resume, SkipsADamagedCheckpointAndSaysSo) {
-  TemporaryFolder folder;
-  ToyRun first(folder.path());
-  first.config.save_strategy = Strategy::steps;
-  first.config.save_steps = 2;
-  first.make().run();
-  const fs::path file = folder.path() / "checkpoint-6" / "optimizer.safetensors";
+/// A run with checkpoints every other step that was not finished, and whose last one, of step 6, has
+/// a wrong bit.
+void leave_the_newest_checkpoint_damaged(const fs::path& folder) {
+  ToyRun run(folder);
+  run.config.save_strategy = Strategy::steps;
+  run.config.save_steps = 2;
+  run.make().run();
+  const fs::path file = folder / "checkpoint-6" / "optimizer.safetensors";
   std::string bytes = toy::text_of(file);
   bytes[bytes.size() / 2] ^= 1;
   std::ofstream(file, std::ios::binary) << bytes;
-  fs::remove(folder.path() / "trainer_state.json");
+  fs::remove(folder / "trainer_state.json");
+}
+
+TEST(Resume, SkipsADamagedCheckpointAndSaysSo) {
+  TemporaryFolder folder;
+  leave_the_newest_checkpoint_damaged(folder.path());
   ToyRun second(folder.path());
   EXPECT_TRUE(second.make().resume());
   EXPECT_EQ(second.trainer->state().step, 4);
@@ -313,15 +319,7 @@ TEST(Resume, SkipsADamagedCheckpointAndSaysSo) {
 
 TEST(Resume, WhatIsSavedOutlivesDamagedCheckpointsPastIt) {
   TemporaryFolder folder;
-  ToyRun first(folder.path());
-  first.config.save_strategy = Strategy::steps;
-  first.config.save_steps = 2;
-  first.make().run();
-  const fs::path file = folder.path() / "checkpoint-6" / "optimizer.safetensors";
-  std::string bytes = toy::text_of(file);
-  bytes[bytes.size() / 2] ^= 1;
-  std::ofstream(file, std::ios::binary) << bytes;
-  fs::remove(folder.path() / "trainer_state.json");
+  leave_the_newest_checkpoint_damaged(folder.path());
   ToyRun second(folder.path());
   second.config.save_strategy = Strategy::steps;
   second.config.save_steps = 1;
