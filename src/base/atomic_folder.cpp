@@ -19,6 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kManifestVersion = 1;
+constexpr std::uint64_t kMaxManifestBytes = 1 << 26;
+constexpr std::string_view kAside = ".old-";  // a folder that steps aside for a moment
 
 bool is_plain_name(std::string_view name) {
   return !name.empty() && name.size() <= 255 && name.find('/') == name.npos &&
@@ -43,7 +45,7 @@ bool swap_names(const fs::path& from, const fs::path& to) {
   const bool unknown = errno == EINVAL || errno == ENOSYS;
   if (!unknown) throw file_error(cat("move ", printable(from.native(), 512), " to"), to, errno);
   // Some network file systems cannot swap. There the old folder steps aside for a moment.
-  const fs::path aside = with_nonce(to, ".old-");
+  const fs::path aside = with_nonce(to, kAside);
   if (::rename(to.c_str(), aside.c_str()) != 0) {
     if (errno == ENOENT) return false;
     throw file_error("move aside", to, errno);
@@ -78,7 +80,16 @@ bool is_nonce(std::string_view name) {
 /// Whether with_nonce() made the name, for a checkpoint.
 bool is_leftover_folder(std::string_view name) {
   return take(name, "checkpoint-") && take_number(name) &&
-         (take(name, ".tmp-") || take(name, ".del-")) && is_nonce(name);
+         (take(name, ".tmp-") || take(name, ".del-") || take(name, kAside)) && is_nonce(name);
+}
+
+/// Puts a folder back that had stepped aside for one that never came. False: it was not so.
+bool put_back(const fs::path& leftover) {
+  const std::string name = leftover.filename().native();
+  const std::size_t mark = name.find(kAside);
+  if (mark == name.npos) return false;
+  const fs::path place = leftover.parent_path() / name.substr(0, mark);
+  return !fs::exists(place) && ::rename(leftover.c_str(), place.c_str()) == 0;
 }
 
 /// Whether write_file_atomically() made the name.
@@ -99,7 +110,7 @@ std::string manifest_hash(const Json& manifest) {
 Json read_manifest(const fs::path& folder) {
   const fs::path path = folder / kManifestFile;
   const std::string source = printable(path.native(), 512);
-  Json manifest = Json::parse(read_text_file(path, 1 << 26), source);
+  Json manifest = Json::parse(read_text_file(path, kMaxManifestBytes), source);
   const std::int64_t version = manifest.at("format_version", source).as_integer(source);
   if (version < 1 || version > kManifestVersion)
     throw InputError(cat(source, ": format_version: found ", version, ", expected 1 to ",
@@ -200,6 +211,17 @@ std::optional<std::string> verify_folder(const fs::path& folder) {
   return std::nullopt;
 }
 
+bool written_by_newer_program(const fs::path& folder) {
+  try {
+    const fs::path path = folder / kManifestFile;
+    const std::string source = printable(path.native(), 512);
+    const Json manifest = Json::parse(read_text_file(path, kMaxManifestBytes), source);
+    return manifest.at("format_version", source).as_integer(source) > kManifestVersion;
+  } catch (const UserError&) {
+    return false;
+  }
+}
+
 Json read_manifest_extra(const fs::path& folder) {
   const Json manifest = read_manifest(folder);
   return manifest.at("extra", printable((folder / kManifestFile).native(), 512));
@@ -227,7 +249,8 @@ void remove_leftovers(const fs::path& parent) {
         (type == fs::file_type::regular && is_leftover_file(name)))
       leftovers.push_back(entry.path());
   }
-  for (const fs::path& path : leftovers) fs::remove_all(path, error);
+  for (const fs::path& path : leftovers)
+    if (!put_back(path)) fs::remove_all(path, error);
 }
 
 std::uintmax_t free_bytes(const fs::path& folder) {

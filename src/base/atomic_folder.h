@@ -57,6 +57,10 @@ class AtomicFolder {
 /// what is wrong.
 std::optional<std::string> verify_folder(const std::filesystem::path& folder);
 
+/// Whether the folder's manifest is of a later format than this program's, so that it cannot tell
+/// whether the folder is whole.
+bool written_by_newer_program(const std::filesystem::path& folder);
+
 /// The `extra` given to commit(). InputError if there is no manifest or it cannot be read.
 Json read_manifest_extra(const std::filesystem::path& folder);
 
@@ -64,9 +68,10 @@ Json read_manifest_extra(const std::filesystem::path& folder);
 /// there is none.
 void remove_folder_atomically(const std::filesystem::path& folder);
 
-/// Deletes what interrupted runs left in `parent`: folders named checkpoint-STEP.tmp-PID-TIME or
-/// checkpoint-STEP.del-PID-TIME and files named NAME.tmp-PID-TIME, STEP, PID and TIME being
-/// numbers. For the holder of the folder's lock only.
+/// Deletes what interrupted runs left in `parent`: folders named checkpoint-STEP.tmp-PID-TIME,
+/// checkpoint-STEP.del-PID-TIME or checkpoint-STEP.old-PID-TIME and files named NAME.tmp-PID-TIME,
+/// STEP, PID and TIME being numbers. An .old- folder whose place is free is put back there. For the
+/// holder of the folder's lock only.
 void remove_leftovers(const std::filesystem::path& parent);
 
 /// The bytes that this process may still write on the folder's disk. DeviceError.

@@ -132,6 +132,10 @@ TEST(VerifyFolder, RefusesAFutureFormat) {
   write_file_atomically(parent / "x" / "manifest.json",
                         R"({"format_version": 99, "files": [], "extra": null})");
   EXPECT_NE(verify_folder(parent / "x")->find("newer"), std::string::npos);
+  EXPECT_TRUE(written_by_newer_program(parent / "x"));
+  save(parent / "y");
+  EXPECT_FALSE(written_by_newer_program(parent / "y"));
+  EXPECT_FALSE(written_by_newer_program(parent / "missing"));
 }
 
 TEST(RemoveFolderAtomically, RemovesAllOfIt) {
@@ -144,10 +148,9 @@ TEST(RemoveFolderAtomically, RemovesAllOfIt) {
 
 TEST(RemoveLeftovers, TouchesNamesOfItsOwnFormOnly) {
   const TemporaryFolder parent;
-  const std::vector<std::string> kept = {"checkpoint-1",          "checkpoint-4.old-1-2",
-                                         "checkpoint-5.tmp-1-2x", "checkpoint-5.tmp-mine",
-                                         "checkpoint-x.tmp-1-2",  "data.del-1-2",
-                                         "notes.tmp-1-2"};
+  const std::vector<std::string> kept = {"checkpoint-1",          "checkpoint-5.tmp-1-2x",
+                                         "checkpoint-5.tmp-mine", "checkpoint-x.tmp-1-2",
+                                         "data.del-1-2",          "notes.tmp-1-2"};
   for (const std::string& name : kept) fs::create_directory(parent / name);
   for (const char* name : {"checkpoint-2.tmp-1-2", "checkpoint-3.del-10-20"})
     fs::create_directory(parent / name);
@@ -157,6 +160,17 @@ TEST(RemoveLeftovers, TouchesNamesOfItsOwnFormOnly) {
   std::vector<std::string> left = {".tmp-1-2", "adapter.tmp-1", "adapter.tmp-1-2.txt"};
   left.insert(left.end(), kept.begin(), kept.end());
   EXPECT_EQ(names_in(parent.path()), left);
+}
+
+TEST(RemoveLeftovers, PutsBackAFolderWhoseSuccessorNeverCame) {
+  const TemporaryFolder parent;
+  save(parent / "checkpoint-1");
+  fs::rename(parent / "checkpoint-1", parent / "checkpoint-1.old-1-2");
+  save(parent / "checkpoint-2");
+  save(parent / "checkpoint-2.old-1-2");
+  remove_leftovers(parent.path());
+  EXPECT_EQ(names_in(parent.path()), (std::vector<std::string>{"checkpoint-1", "checkpoint-2"}));
+  EXPECT_EQ(verify_folder(parent / "checkpoint-1"), std::nullopt);
 }
 
 TEST(FreeBytes, IsReadOrAnError) {

@@ -49,6 +49,7 @@ class LogLoss final : public Metric {
  public:
   std::string_view name() const override { return "log_loss"; }
   MetricInput input() const override { return MetricInput::none; }
+  bool greater_is_better() const override { return false; }
   void observe(const Prediction& prediction) override;
   double result() const override { return rows_ > 0 ? nats_ / double(rows_) : 0; }
   void reset() override { nats_ = 0, rows_ = 0; }
@@ -65,6 +66,7 @@ class CalibrationError final : public Metric {
  public:
   std::string_view name() const override { return "ece"; }
   MetricInput input() const override { return MetricInput::none; }
+  bool greater_is_better() const override { return false; }
   void observe(const Prediction& prediction) override;
   double result() const override;
   void reset() override { bins_ = {}; }

@@ -32,6 +32,8 @@ class Metric {
   virtual ~Metric() = default;
   virtual std::string_view name() const = 0;
   virtual MetricInput input() const = 0;
+  /// Whether a model with more of it is the better one.
+  virtual bool greater_is_better() const { return true; }
   virtual void observe(const Prediction&) = 0;
   virtual double result() const = 0;
   virtual void reset() = 0;

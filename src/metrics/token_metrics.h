@@ -10,6 +10,7 @@ class Perplexity final : public Metric {
  public:
   std::string_view name() const override { return "perplexity"; }
   MetricInput input() const override { return MetricInput::none; }
+  bool greater_is_better() const override { return false; }
   void observe(const Prediction& prediction) override;
   double result() const override;
   void reset() override { nats_ = 0, targets_ = 0; }

@@ -35,8 +35,9 @@ struct RunInfo {
   std::int64_t epochs = 0;
   std::string schedule;              ///< one line
   std::vector<std::string> metrics;  ///< declared ones, without "eval_"
-  std::string best_metric;           ///< the one that chooses the best model, without "eval_"
-  bool greater_is_better = false;
+  /// All that are measured and of which less is better, without "eval_": "loss", "perplexity".
+  std::vector<std::string> lower_is_better;
+  std::string best_metric;  ///< the one that chooses the best model, without "eval_"
   Json::Array log_history;  ///< rows of the steps done before
   MemoryUse memory = {};
 };

@@ -35,6 +35,13 @@ std::vector<std::int64_t> extents(const Shape& shape) {
   return out;
 }
 
+/// UserError (wrong_checkpoint): never passed over for an older one without a word, nor trained over.
+UserError newer_checkpoint(const fs::path& path) {
+  return wrong_checkpoint(path,
+                          "a newer release of this program wrote this checkpoint; go on with that "
+                          "release, or choose another one with --resume CHECKPOINT");
+}
+
 /// A flat f32 tensor as the host reads it: where it is on the CPU, else a copy.
 class OnHost {
  public:
@@ -179,25 +186,40 @@ bool accepted(const std::string& name, const std::vector<std::string>& accept) {
       accept, [&](const std::string& one) { return name == one || name.starts_with(one + "."); });
 }
 
+/// What to do about the differences, by their names. Settings of training may change on the way;
+/// with other data, another base or another adapter it is not the same training any more.
+std::string advice(const std::vector<std::string>& names) {
+  const bool settings = std::ranges::all_of(names, [](const std::string& name) {
+    return name.starts_with("training.") || name.starts_with("metrics") ||
+           name.starts_with("eval_data");
+  });
+  if (!settings)
+    return "Undo the changes, or start anew without --resume (lora.init_from begins with the "
+           "checkpoint's adapter).";
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  return cat(
+      "Undo the changes, start anew without --resume, or go on with them: "
+      "training.accept_changes=[",
+      list, "]");
+}
+
 /// The differences that were accepted. UserError (wrong_checkpoint) lists the others.
 std::vector<std::string> check_identity(const fs::path& checkpoint, const Json& saved,
                                         const Expected& expected) {
-  std::vector<std::string> taken_over;
-  std::string list, names;
+  std::vector<std::string> taken_over, names;
+  std::string list;
   for (const Difference& one : identity_differences(saved, expected.identity)) {
     if (accepted(one.name, expected.accept)) {
       taken_over.push_back(one.text);
       continue;
     }
     list += "\n  " + one.text;
-    names += (names.empty() ? "" : ", ") + one.name;
+    names.push_back(one.name);
   }
   if (list.empty()) return taken_over;
   throw wrong_checkpoint(checkpoint,
-                         cat("this checkpoint belongs to another run:", list,
-                             "\nUndo the changes, start anew without --resume, or go on with them: "
-                             "training.accept_changes=[",
-                             names, "]"));
+                         cat("this checkpoint belongs to another run:", list, "\n", advice(names)));
 }
 
 }  // namespace
@@ -299,6 +321,7 @@ std::optional<FoundCheckpoint> CheckpointStore::newest_valid(const Say& say) con
   std::vector<std::int64_t> steps = checkpoint_steps(output_dir_);
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
     const fs::path path = path_of(*step);
+    if (written_by_newer_program(path)) throw newer_checkpoint(path);
     const std::optional<std::string> problem = verify_folder(path);
     if (!problem) return FoundCheckpoint{*step, path};
     say(cat("skipping ", path.string(), ": ", *problem));
@@ -313,14 +336,13 @@ CheckpointState CheckpointStore::restore(const fs::path& checkpoint, const Expec
     throw wrong_checkpoint(checkpoint,
                            "found no manifest.json there, expected a folder checkpoint-STEP that a "
                            "run of this program has saved");
+  if (written_by_newer_program(checkpoint)) throw newer_checkpoint(checkpoint);
   if (const auto problem = verify_folder(checkpoint))
     throw wrong_checkpoint(checkpoint, cat("the checkpoint is damaged: ", *problem));
   const Json extra = read_manifest_extra(checkpoint);
   const std::string what = (checkpoint / kManifestFile).string();
-  const std::int64_t version = extra.at("format_version", what).as_integer(what);
-  if (version != kFormatVersion)
-    throw wrong_checkpoint(checkpoint, cat("format version ", version, "; this program reads ",
-                                           kFormatVersion, ": use a newer release"));
+  if (extra.at("format_version", what).as_integer(what) > kFormatVersion)
+    throw newer_checkpoint(checkpoint);
   std::vector<std::string> taken_over =
       check_identity(checkpoint, extra.at("identity", what), expected);
   const ParamSet& params = optimizer.params();

@@ -80,7 +80,8 @@ class CheckpointStore {
   void save(std::int64_t step, const AdamW& optimizer, const CheckpointState& state);
   /// Deletes the oldest checkpoints beyond the limit, never the newest, and never `best`.
   void rotate(std::optional<std::int64_t> best);
-  /// The checkpoint of the highest step that verifies; each one skipped is reported.
+  /// The checkpoint of the highest step that verifies; each one skipped is reported. UserError
+  /// (wrong_checkpoint): one before it is of a newer format.
   std::optional<FoundCheckpoint> newest_valid(const Say& say) const;
   /// Reads parameters and moments back, and gives the rest. UserError (wrong_checkpoint): damaged,
   /// of a newer format, of another run (each difference that is not accepted is listed), or with

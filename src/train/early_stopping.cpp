@@ -8,11 +8,12 @@
 
 namespace elenchus {
 
-BestMetric::BestMetric(const TrainingConfig& config)
+BestMetric::BestMetric(const TrainingConfig& config, std::span<const std::string> lower_is_better)
     : key_(config.metric_for_best_model.starts_with("eval_")
                ? config.metric_for_best_model
                : "eval_" + config.metric_for_best_model),
-      greater_is_better_(config.greater_is_better.value_or(!key_.ends_with("loss"))),
+      by_nature_(std::ranges::find(lower_is_better, name()) == lower_is_better.end()),
+      greater_is_better_(config.greater_is_better.value_or(by_nature_)),
       patience_(config.early_stopping_patience),
       threshold_(config.early_stopping_threshold) {
   if (patience_ && *patience_ < 1)
@@ -21,12 +22,18 @@ BestMetric::BestMetric(const TrainingConfig& config)
 }
 
 void BestMetric::check_known(std::span<const std::string> names) const {
-  const std::string name = key_.substr(5);
-  if (std::ranges::find(names, name) != names.end()) return;
+  if (std::ranges::find(names, name()) != names.end()) return;
   std::string known;
   for (const std::string& one : names) known += (known.empty() ? "" : ", ") + one;
-  throw UserError(cat("training.metric_for_best_model: '", printable(name),
+  throw UserError(cat("training.metric_for_best_model: '", printable(name()),
                       "' is not measured in this run; measured are ", known));
+}
+
+std::optional<std::string> BestMetric::warning() const {
+  if (greater_is_better_ == by_nature_) return std::nullopt;
+  return cat("training.greater_is_better: ", greater_is_better_ ? "true" : "false",
+             " chooses the model with the ", greater_is_better_ ? "highest " : "lowest ", key_,
+             ", which is the worst one; leave it out to choose the best");
 }
 
 bool BestMetric::observe(std::int64_t step, double value) {

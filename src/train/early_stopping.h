@@ -15,10 +15,16 @@ namespace elenchus {
 /// not improve on the best one by more than early_stopping_threshold.
 class BestMetric {
  public:
-  explicit BestMetric(const TrainingConfig& config);
+  /// `lower_is_better`: metrics, without "eval_", of which less is better unless the recipe says
+  /// otherwise.
+  BestMetric(const TrainingConfig& config, std::span<const std::string> lower_is_better);
   /// The key in an evaluation's values: "eval_loss".
   const std::string& key() const { return key_; }
+  /// The metric's name without "eval_".
+  std::string name() const { return key_.substr(5); }
   bool greater_is_better() const { return greater_is_better_; }
+  /// What is wrong with the direction that the recipe gives, if it is not the metric's own.
+  std::optional<std::string> warning() const;
   /// UserError unless the metric is one of `names` (without "eval_").
   void check_known(std::span<const std::string> names) const;
   /// Whether `value`, measured at `step`, is the best so far. NaN never is.
@@ -32,6 +38,7 @@ class BestMetric {
 
  private:
   std::string key_;
+  bool by_nature_;  // whether more of the metric is better
   bool greater_is_better_;
   std::optional<int> patience_;
   double threshold_;

@@ -90,6 +90,17 @@ std::vector<std::string> Evaluator::known_names() const {
   return names;
 }
 
+std::vector<std::string> Evaluator::lower_is_better() const {
+  std::vector<std::string> names = known_names();
+  std::erase_if(names, [&](const std::string& name) {
+    if (name.ends_with(kLoss) || name == kPerplexity) return false;
+    const auto metric =
+        std::ranges::find(parts_.metrics, name, [](const auto& m) { return m->name(); });
+    return metric == parts_.metrics.end() || (*metric)->greater_is_better();
+  });
+  return names;
+}
+
 Evaluation Evaluator::evaluate(const EvaluationProgress& progress) {
   const double began = now_seconds();
   for (const auto& metric : parts_.metrics) metric->reset();

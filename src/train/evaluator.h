@@ -69,6 +69,9 @@ class Evaluator {
   const std::vector<std::string>& class_names() const { return parts_.class_names; }
   /// Names that may choose the best model: the declared ones and those that are always measured.
   std::vector<std::string> known_names() const;
+  /// Those of the known names of which less is better: names that end in "loss", as transformers
+  /// has it, and metrics that say so.
+  std::vector<std::string> lower_is_better() const;
 
  private:
   struct Sums;

@@ -57,6 +57,13 @@ std::int64_t row_step(const Json& row) {
   return step && step->is_integer() ? step->as_integer("step") : 0;
 }
 
+std::set<std::int64_t> steps_with(const Json::Array& rows, std::string_view key) {
+  std::set<std::int64_t> steps;
+  for (const Json& row : rows)
+    if (row.find(key)) steps.insert(row_step(row));
+  return steps;
+}
+
 std::string row_key(std::string_view metric) {
   return metric == "eval_loss" ? std::string(metric) : cat("eval_", metric);
 }

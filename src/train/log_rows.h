@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,9 @@ std::optional<double> row_number(const Json& row, std::string_view key);
 
 /// The row's optimizer step; 0 if it has none.
 std::int64_t row_step(const Json& row);
+
+/// The steps of the rows that have `key`: "loss" for training, "eval_loss" for evaluations.
+std::set<std::int64_t> steps_with(const Json::Array& rows, std::string_view key);
 
 /// The key of a metric in an evaluation's row: "eval_" + name, but "eval_loss" for itself.
 std::string row_key(std::string_view metric);

@@ -253,6 +253,7 @@ TEST(Resume, ListsEveryDifferenceOfAnotherRun) {
               std::string::npos)
         << text;
     EXPECT_NE(text.find("data: "), std::string::npos);
+    EXPECT_EQ(text.find("accept_changes"), std::string::npos);  // other data is another training
     EXPECT_EQ(text.find("seed"), std::string::npos);
   }
 }
@@ -315,6 +316,24 @@ TEST(Resume, SkipsADamagedCheckpointAndSaysSo) {
   EXPECT_TRUE(second.make().resume());
   EXPECT_EQ(second.trainer->state().step, 4);
   EXPECT_TRUE(second.log.said("checkpoint-6"));
+}
+
+TEST(Resume, NeverPassesOverACheckpointOfANewerRelease) {
+  TemporaryFolder folder;
+  leave_the_newest_checkpoint_damaged(folder.path());
+  std::ofstream(folder.path() / "checkpoint-6" / "manifest.json") << R"({"format_version": 2})";
+  ToyRun second(folder.path());
+  second.make();
+  for (const bool newest : {true, false}) {
+    try {
+      newest ? void(second.trainer->resume())
+             : second.trainer->resume_from(folder.path() / "checkpoint-6");
+      FAIL() << "no UserError";
+    } catch (const UserError& error) {
+      EXPECT_EQ(error.exit_code, ExitCode::wrong_checkpoint);
+      EXPECT_NE(std::string(error.what()).find("newer release"), std::string::npos);
+    }
+  }
 }
 
 TEST(Resume, WhatIsSavedOutlivesDamagedCheckpointsPastIt) {

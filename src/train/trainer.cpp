@@ -37,7 +37,8 @@ Trainer::Trainer(const TrainingConfig& config, TrainerParts parts)
       plan_(make_step_plan(config, parts_.batches.batches_per_epoch())),
       schedule_(config, plan_.total_steps),
       optimizer_(parts_.stream, parts_.model.params(), config),
-      best_(config) {
+      best_(config,
+            parts_.evaluator ? parts_.evaluator->lower_is_better() : std::vector<std::string>{}) {
   check_settings();
   logging_steps_ = interval_steps(config.logging_steps, plan_.total_steps, "logging_steps");
   eval_steps_ = interval_steps(config.eval_steps.value_or(config.logging_steps), plan_.total_steps,
@@ -109,6 +110,8 @@ void Trainer::begin() {
     tell(MessageLevel::info, text);
   tell(MessageLevel::info, cat("schedule: ", schedule_.describe()));
   if (const auto text = schedule_.warning()) tell(MessageLevel::warning, *text);
+  if (const auto text = best_.warning(); text && config_.eval_strategy != Strategy::no)
+    tell(MessageLevel::warning, *text);
   began_seconds_ = now_seconds();
   elapsed_before_ = state_.elapsed_seconds;
   steps_before_ = state_.step;
@@ -121,8 +124,9 @@ void Trainer::begin() {
       .epochs = plan_.epochs,
       .schedule = schedule_.describe(),
       .metrics = parts_.evaluator ? parts_.evaluator->metric_names() : std::vector<std::string>{},
-      .best_metric = best_.key().substr(5),
-      .greater_is_better = best_.greater_is_better(),
+      .lower_is_better =
+          parts_.evaluator ? parts_.evaluator->lower_is_better() : std::vector<std::string>{},
+      .best_metric = best_.name(),
       .log_history = state_.log_history,
       .memory = measure_memory(parts_.stream)};
   for (const auto& callback : parts_.callbacks) callback->on_begin(info);

@@ -94,12 +94,14 @@ class Trainer {
   void log_if_due();
   bool evaluate(bool& improved);
   void save();
+  std::vector<std::int64_t> steps_best_first() const;
   void rotate();
+  std::int64_t load_best();
   RunResult finish();
   RunResult interrupted();
   RunResult bad_numbers(const std::string& what);
   std::string last_checkpoint() const;
-  void write_results(const Json& summary);
+  void write_results(const Json& summary, std::int64_t step);
   Json summary_row() const;
   bool due(Strategy strategy, std::int64_t interval, double delay) const;
   std::int64_t still_due(Strategy strategy, std::int64_t interval) const;

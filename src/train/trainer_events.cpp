@@ -159,10 +159,28 @@ void Trainer::save() {
   rotate();
 }
 
+/// The evaluated steps, the best first, and of equal ones the earliest.
+std::vector<std::int64_t> Trainer::steps_best_first() const {
+  std::vector<std::pair<double, std::int64_t>> found;
+  for (const Json& row : state_.log_history)
+    if (const auto value = row_number(row, best_.key()); value && std::isfinite(*value))
+      if (row_step(row) > 0)  // before the first step there is nothing to save
+        found.emplace_back(best_.greater_is_better() ? -*value : *value, row_step(row));
+  std::ranges::sort(found);
+  std::vector<std::int64_t> steps;
+  for (const auto& [value, step] : found) steps.push_back(step);
+  return steps;
+}
+
+/// Keeps the best of the evaluated steps that have a checkpoint: the best one's own may have failed.
 /// A checkpoint that cannot be deleted costs space, nothing else.
 void Trainer::rotate() {
+  const std::vector<std::int64_t> there = checkpoint_steps(parts_.checkpoints.output_dir());
+  const std::vector<std::int64_t> evaluated = steps_best_first();
+  const auto best = std::ranges::find_if(
+      evaluated, [&](std::int64_t step) { return std::ranges::binary_search(there, step); });
   try {
-    parts_.checkpoints.rotate(best_.best_step());
+    parts_.checkpoints.rotate(best == evaluated.end() ? std::nullopt : std::optional(*best));
   } catch (const DeviceError& error) {
     tell(MessageLevel::warning, cat("an old checkpoint was not removed: ", error.what()));
   }
@@ -208,23 +226,36 @@ Json Trainer::summary_row() const {
                       {"train_steps_per_second", double(state_.step) / seconds}};
 }
 
+/// Makes the best adapter that can be read the present one. Its step; the last one if none can.
+std::int64_t Trainer::load_best() {
+  for (const std::int64_t step : steps_best_first()) {
+    const auto checkpoint = parts_.checkpoints.path_of(step);
+    const bool best = step == best_.best_step();
+    if (!best && !std::filesystem::exists(checkpoint)) continue;  // rotated away
+    try {
+      parts_.checkpoints.restore_adapter(checkpoint, optimizer_.params());
+    } catch (const UserError& error) {
+      tell(MessageLevel::warning, cat("the ", best ? "best " : "", "adapter of step ", step,
+                                      " cannot be loaded: ", error.what()));
+      continue;
+    }
+    tell(MessageLevel::info,
+         cat("the result is the ",
+             best ? "best adapter, of step " : "best adapter that can be read, of step ", step));
+    return step;
+  }
+  tell(MessageLevel::warning, cat("the result is the last adapter, of step ", state_.step,
+                                  ": no evaluated one can be loaded"));
+  return state_.step;
+}
+
 RunResult Trainer::finish() {
   const Json summary = summary_row();
-  if (config_.load_best_model_at_end && best_.best_step()) {
-    const auto best = parts_.checkpoints.path_of(*best_.best_step());
-    try {
-      parts_.checkpoints.restore_adapter(best, optimizer_.params());
-      tell(MessageLevel::info, cat("the result is the best adapter, of step ", *best_.best_step(),
-                                   ": ", best_.key(), " ", *best_.best()));
-    } catch (const UserError& error) {
-      tell(MessageLevel::warning,
-           cat("the best adapter cannot be loaded, the result is the last one: ", error.what()));
-    }
-  }
+  const std::int64_t result_step = config_.load_best_model_at_end ? load_best() : state_.step;
   if (!all_finite(parts_.stream, {optimizer_.params().values()}))
     return bad_numbers("the adapter is not exported: its numbers are not finite");
   state_.log_history.push_back(summary);
-  write_results(summary);
+  write_results(summary, result_step);
   const double train_loss = summary.at("train_loss", "summary").as_number("train_loss");
   EndReport report{.progress = progress(),
                    .train_loss = train_loss,
@@ -242,8 +273,8 @@ RunResult Trainer::finish() {
   return {RunEnd::finished, 0, state_.step};
 }
 
-/// The adapter first: whatever fails afterwards, it is safe.
-void Trainer::write_results(const Json& summary) {
+/// The adapter first: whatever fails afterwards, it is safe. `step`: whose adapter it is.
+void Trainer::write_results(const Json& summary, std::int64_t step) {
   const auto& folder = parts_.checkpoints.output_dir();
   const auto write = [&](std::string_view name, const Json& json) {
     write_file_atomically(folder / name, json.dump_sorted(2) + "\n");
@@ -251,10 +282,8 @@ void Trainer::write_results(const Json& summary) {
   parts_.checkpoints.export_adapter(optimizer_.params());
   Json all = without_step(summary);
   write("train_results.json", all);
-  const bool best = config_.load_best_model_at_end && best_.best_step();
-  const std::int64_t step = best ? *best_.best_step() : state_.evaluated_step;
   for (const Json& row : state_.log_history) {
-    if (!row.find("eval_loss") || row.at("step", "row").as_integer("step") != step) continue;
+    if (!row.find("eval_loss") || row_step(row) != step) continue;
     const Json results = without_step(row);
     write("eval_results.json", results);
     for (const auto& [key, value] : results.as_object("row"))

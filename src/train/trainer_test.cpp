@@ -319,6 +319,56 @@ TEST(Trainer, GoesOnWhenASaveFails) {
     EXPECT_EQ(entry.path().filename().string().find(".tmp-"), std::string::npos);
 }
 
+/// Evaluates and saves after each of 6 steps; as the loss falls, the first step is the "best".
+void configure_best(ToyRun& run) {
+  run.config.learning_rate = 0.003;  // small enough to fall at every step
+  run.config.eval_strategy = Strategy::steps;
+  run.config.eval_steps = 1;
+  run.config.greater_is_better = true;
+  run.config.load_best_model_at_end = true;
+  run.config.save_strategy = Strategy::steps;
+  run.config.save_steps = 1;
+}
+
+/// That the adapter and eval_results.json are those of a step.
+void expect_result_of_step(const ToyRun& run, std::int64_t step) {
+  const fs::path folder = run.config.output_dir;
+  EXPECT_EQ(toy::text_of(folder / "adapter_model.safetensors"),
+            toy::text_of(folder / cat("checkpoint-", step) / "adapter_model.safetensors"));
+  const Json told = Json::parse(toy::text_of(folder / "eval_results.json"), "eval_results");
+  for (const Json& row : run.trainer->state().log_history) {
+    if (!row.find("eval_loss") || row.at("step", "row") != Json(step)) continue;
+    EXPECT_EQ(told.at("eval_loss", "told"), row.at("eval_loss", "row"));
+  }
+}
+
+TEST(Trainer, TheResultIsTheBestAdapterThatCanBeRead) {
+  TemporaryFolder folder;
+  ToyRun run(folder.path());
+  configure_best(run);
+  run.log.after_step = [&](std::int64_t step) {
+    if (step == 6)
+      std::ofstream(folder.path() / "checkpoint-1" / "adapter_model.safetensors") << "damage";
+  };
+  EXPECT_EQ(run.make().run().end, RunEnd::finished);
+  EXPECT_TRUE(run.log.said("the best adapter of step 1 cannot be loaded"));
+  EXPECT_TRUE(run.log.said("highest eval_loss"));
+  expect_result_of_step(run, 2);
+}
+
+TEST(Trainer, RotationKeepsTheBestCheckpointThatThereIs) {
+  TemporaryFolder folder;
+  ToyRun run(folder.path());
+  configure_best(run);
+  run.config.save_total_limit = 1;
+  run.log.after_step = [&](std::int64_t step) {
+    if (step == 3) fs::remove_all(folder.path() / "checkpoint-1");
+  };
+  EXPECT_EQ(run.make().run().end, RunEnd::finished);
+  EXPECT_EQ(checkpoint_steps(folder.path()), (std::vector<std::int64_t>{2, 6}));
+  expect_result_of_step(run, 2);
+}
+
 TEST(Trainer, GivesUpAfterThreeFailedSaves) {
   TemporaryFolder folder;
   ToyRun run(folder.path());

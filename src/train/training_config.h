@@ -129,7 +129,8 @@ struct TrainingConfig {
     v(Field{"load_best_model_at_end", "the final adapter is the best one, not the last"},
       s.load_best_model_at_end);
     v(Field{"metric_for_best_model", "with or without eval_"}, s.metric_for_best_model);
-    v(Field{"greater_is_better", "null: true unless the metric's name ends in loss"},
+    v(Field{"greater_is_better",
+            "null: as the metric has it; false for loss, perplexity, log_loss, ece"},
       s.greater_is_better);
     v(Field{"early_stopping_patience", "stop after so many evaluations without a better one"},
       s.early_stopping_patience);

@@ -197,11 +197,24 @@ TEST(LossScaler, HalvesOnOverflowAndDoublesAfterTwoThousandGoodSteps) {
   EXPECT_THROW(resumed.restore(Json::Object{{"scale", 0}}), InputError);
 }
 
-TEST(BestMetric, DirectionFollowsTheName) {
+const std::vector<std::string> kLowerIsBetter = {"loss", "perplexity"};
+
+TEST(BestMetric, DirectionIsTheMetricsOwnUnlessTheRecipeSaysOtherwise) {
   TrainingConfig config;
-  EXPECT_FALSE(BestMetric(config).greater_is_better());
+  EXPECT_FALSE(BestMetric(config, kLowerIsBetter).greater_is_better());
+  config.metric_for_best_model = "eval_perplexity";
+  EXPECT_FALSE(BestMetric(config, kLowerIsBetter).greater_is_better());
+  config.greater_is_better = true;
+  EXPECT_TRUE(BestMetric(config, kLowerIsBetter).greater_is_better());
+  EXPECT_NE(BestMetric(config, kLowerIsBetter).warning()->find("highest eval_perplexity"),
+            std::string::npos);
+}
+
+TEST(BestMetric, BetterIsStrictlyBetter) {
+  TrainingConfig config;
   config.metric_for_best_model = "eval_style";
-  BestMetric best(config);
+  BestMetric best(config, kLowerIsBetter);
+  EXPECT_FALSE(best.warning());
   EXPECT_EQ(best.key(), "eval_style");
   EXPECT_TRUE(best.greater_is_better());
   EXPECT_FALSE(best.observe(1, NAN));
@@ -217,7 +230,7 @@ TEST(BestMetric, PatienceCountsEvaluationsThatDoNotImproveEnough) {
   TrainingConfig config;
   config.early_stopping_patience = 2;
   config.early_stopping_threshold = 0.1;
-  BestMetric best(config);
+  BestMetric best(config, kLowerIsBetter);
   best.observe(1, 1.0);
   EXPECT_TRUE(best.observe(2, 0.95));  // better, but not by enough for patience
   EXPECT_FALSE(best.out_of_patience());

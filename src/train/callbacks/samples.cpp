@@ -1,5 +1,6 @@
 #include "train/callbacks/samples.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/error.h"
@@ -10,19 +11,21 @@ namespace {
 
 constexpr std::string_view kHead = "=== step ";
 
-/// The blocks up to a step. A block begins with its head at the start of a line.
-std::string blocks_up_to(const std::string& text, std::int64_t last_step) {
+/// The blocks of the given steps. A block begins with its head at the start of a line.
+std::string blocks_of(const std::string& text, const std::set<std::int64_t>& steps) {
+  std::string kept;
+  bool keep = false;
   for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
     if (text.compare(at, kHead.size(), kHead) == 0) {
       std::int64_t step = 0;
       std::from_chars(text.data() + at + kHead.size(), text.data() + text.size(), step);
-      if (step > last_step) return text.substr(0, at);
+      keep = steps.contains(step);
     }
-    const std::size_t end = text.find('\n', at);
-    if (end == std::string::npos) break;
-    at = end + 1;
+    if (keep) kept.append(text, at, end - at);
+    at = end;
   }
-  return text;
+  return kept;
 }
 
 /// Text with every line set in, so that no line of a reply looks like a block's head.
@@ -43,7 +46,7 @@ void Samples::on_begin(const RunInfo& info) {
   path_ = folder / "samples.txt";
   const std::string before = try_read_file(path_);
   if (!before.empty())
-    try_write_file(path_, info.first_step > 0 ? blocks_up_to(before, info.first_step) : "");
+    try_write_file(path_, blocks_of(before, steps_with(info.log_history, "eval_loss")));
 }
 
 void Samples::on_evaluate(const EvaluationReport& report) {

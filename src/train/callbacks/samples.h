@@ -5,7 +5,8 @@
 
 namespace elenchus {
 
-/// Appends a block for each evaluation. When a run is resumed, blocks of later steps go first.
+/// Appends a block for each evaluation. When a run begins, blocks that are
+/// not of its evaluations go first.
 class Samples : public Callback {
  public:
   void on_begin(const RunInfo&) override;

@@ -23,8 +23,9 @@ void Summary::on_end(const EndReport& report) {
   std::vector<std::string> metrics = info_.metrics;
   metrics.push_back("eval_loss");
   for (const std::string& metric : metrics) {
-    const bool chooses = metric == info_.best_metric || metric == "eval_" + info_.best_metric;
-    const bool greater = chooses ? info_.greater_is_better : !metric.ends_with("loss");
+    const std::string name = metric == "eval_loss" ? "loss" : metric;
+    const bool greater =
+        std::ranges::find(info_.lower_is_better, name) == info_.lower_is_better.end();
     std::optional<double> best;
     for (const Json& row : rows_) {
       const auto value = row_number(row, row_key(metric));

@@ -123,7 +123,10 @@ void TensorBoard::on_begin(const RunInfo& info) {
   path_ = folder_ /
           fmt::format("events.out.tfevents.{}.{}.{}", std::int64_t(now), host_name(), ::getpid());
   append(version_event(now));
-  if (info.first_step > 0) append(restart_event(now, info.first_step + 1));
+  // The checkpoint may lack what was measured at its own step, so that step is told anew.
+  append(restart_event(now, info.first_step));
+  for (const Json& row : info.log_history)
+    if (row_step(row) == info.first_step) add_row(info.first_step, row);
 }
 
 void TensorBoard::on_log(const LogReport& report) { add_row(report.progress.step, report.row); }

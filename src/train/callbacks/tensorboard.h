@@ -17,8 +17,8 @@ struct Scalar {
 };
 
 /// Writes one file a process, FOLDER/events.out.tfevents.TIME.HOST.PID, with transformers' tags:
-/// train/<key> for rows of training, eval/<key> for rows of evaluation. Where a run is resumed, the
-/// file tells TensorBoard to forget what came after the checkpoint.
+/// train/<key> for rows of training, eval/<key> for rows of evaluation. The file begins
+/// by telling TensorBoard to forget what earlier files of the folder say of this run's steps.
 class TensorBoard : public Callback {
  public:
   /// `folder`: where the file goes; empty: OUTPUT_DIR/runs.

@@ -55,5 +55,23 @@ TEST(TensorBoard, WritesAFileAProcess) {
   EXPECT_EQ(text.find("step"), std::string::npos);
 }
 
+TEST(TensorBoard, TellsTheStepOfTheCheckpointAnew) {
+  toy::TemporaryFolder folder;
+  RunInfo info;
+  info.output_dir = folder.path();
+  info.first_step = 3;
+  info.log_history = {Json::Object{{"loss", 2.5}, {"step", 2}},
+                      Json::Object{{"loss", 2.25}, {"step", 3}}};
+  TensorBoard().on_begin(info);
+  const std::string text = toy::text_of(fs::directory_iterator(folder.path() / "runs")->path());
+  const auto without_time = [](const std::string& event) { return event.substr(9); };
+  const std::size_t restart = text.find(without_time(restart_event(0, 3)));
+  const std::size_t row = text.find(without_time(scalars_event(0, 3, {{"train/loss", 2.25}})));
+  ASSERT_NE(restart, std::string::npos);
+  ASSERT_NE(row, std::string::npos);
+  EXPECT_LT(restart, row);
+  EXPECT_EQ(text.find("train/loss"), text.rfind("train/loss"));
+}
+
 }  // namespace
 }  // namespace elenchus

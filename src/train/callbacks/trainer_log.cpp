@@ -8,9 +8,11 @@
 namespace elenchus {
 namespace {
 
-/// The whole lines of training and evaluation up to a step: what an interrupted run wrote later is
-/// written again, and so is the line that closes a run.
-std::string lines_up_to(const std::string& text, std::int64_t last_step) {
+/// The whole lines of the rows in `log_history`. What an interrupted run wrote after its checkpoint
+/// is written again, and so is the line that closes a run.
+std::string lines_of(const std::string& text, const Json::Array& log_history) {
+  const std::set<std::int64_t> trained = steps_with(log_history, "loss");
+  const std::set<std::int64_t> evaluated = steps_with(log_history, "eval_loss");
   std::string kept;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = text.find('\n', begin);
@@ -19,9 +21,11 @@ std::string lines_up_to(const std::string& text, std::int64_t last_step) {
     begin = end + 1;
     try {
       const Json row = Json::parse(line, "trainer_log.jsonl");
-      const Json* step = row.find("current_steps");
-      const bool measured = row.find("loss") || row.find("eval_loss");
-      if (step && measured && step->as_integer("current_steps") <= last_step) kept += line;
+      const std::int64_t step =
+          row.at("current_steps", "trainer_log.jsonl").as_integer("current_steps");
+      if ((row.find("loss") && trained.contains(step)) ||
+          (row.find("eval_loss") && evaluated.contains(step)))
+        kept += line;
     } catch (const UserError&) {
       continue;
     }
@@ -33,8 +37,7 @@ std::string lines_up_to(const std::string& text, std::int64_t last_step) {
 
 void TrainerLog::on_begin(const RunInfo& info) {
   path_ = info.output_dir / "trainer_log.jsonl";
-  try_write_file(path_,
-                 info.first_step > 0 ? lines_up_to(try_read_file(path_), info.first_step) : "");
+  try_write_file(path_, lines_of(try_read_file(path_), info.log_history));
 }
 
 void TrainerLog::append(Json row, const RunProgress& progress) {

@@ -5,7 +5,8 @@
 
 namespace elenchus {
 
-/// Appends one line for each row of the log. When a run is resumed, lines of later steps go first.
+/// Appends one line for each row of the log. When a run begins, lines that
+/// are not of its log go first.
 class TrainerLog : public Callback {
  public:
   void on_begin(const RunInfo&) override;
