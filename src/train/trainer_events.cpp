@@ -233,15 +233,16 @@ std::int64_t Trainer::load_best() {
     const bool best = step == best_.best_step();
     if (!best && !std::filesystem::exists(checkpoint)) continue;  // rotated away
     try {
-      parts_.checkpoints.restore_adapter(checkpoint, optimizer_.params());
+      if (step != state_.step) parts_.checkpoints.restore_adapter(checkpoint, optimizer_.params());
     } catch (const UserError& error) {
       tell(MessageLevel::warning, cat("the ", best ? "best " : "", "adapter of step ", step,
                                       " cannot be loaded: ", error.what()));
       continue;
     }
     tell(MessageLevel::info,
-         cat("the result is the ",
-             best ? "best adapter, of step " : "best adapter that can be read, of step ", step));
+         best ? cat("the result is the best adapter, of step ", step, ": ", best_.key(), " ",
+                    *best_.best())
+              : cat("the result is the best adapter that can be read, of step ", step));
     return step;
   }
   tell(MessageLevel::warning, cat("the result is the last adapter, of step ", state_.step,

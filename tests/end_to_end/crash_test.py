@@ -2,7 +2,8 @@
 """Whatever happens to a run, continuing it gives the run to which nothing happened, bit for bit.
 
     crash_test.py PROGRAM kills 200      SIGKILL at random times, some of them again while resuming
-    crash_test.py PROGRAM signals 100    SIGTERM, SIGINT or SIGHUP at random times: no step is lost
+    crash_test.py PROGRAM signals 100    SIGTERM, SIGINT or SIGHUP at random times: no step is lost; some killed while resuming
+    crash_test.py PROGRAM curves 20      the same, and what TensorBoard (PyPI, to be installed) reads of the run is the same
     crash_test.py PROGRAM killed_at 1    SIGKILL at each file operation (2: at every second one)
     crash_test.py PROGRAM faults 1       ENOSPC and EIO at each file operation, once and from there on; short writes and EINTR
     crash_test.py PROGRAM races 100      two runs at once in one folder: one works, the other exits 7
@@ -86,7 +87,7 @@ def kills(bench, count):
     return f"{count} runs, {killed} times killed"
 
 
-def signals(bench, count):
+def signals(bench, count, compare=tiny_run.RESULTS):
     draw, codes = random.Random(), {}
     for i in range(count):
         bench.clear()
@@ -102,8 +103,22 @@ def signals(bench, count):
         bench.expect(code in (0, 128 + number), f"signal {i}: exit status {code}")
         codes[code] = codes.get(code, 0) + 1
         bench.check_left(f"signal {i}")
-        bench.finish(f"signal {i}")
+        if i % 3 == 0:
+            run = bench.start("--resume")
+            try:
+                run.wait(draw.uniform(0, bench.seconds))
+            except subprocess.TimeoutExpired:
+                run.kill()
+            run.wait()
+        bench.finish(f"signal {i}", compare)
     return f"{count} runs, exit codes {codes}"
+
+
+def curves(bench, count):
+    bench.whole[tiny_run.curves] = tiny_run.curves(bench.output)
+    bench.expect(bench.start().wait(LIMIT_SECONDS) == 0, "a new run in a used folder fails")
+    bench.expect(tiny_run.curves(bench.output) == bench.whole[tiny_run.curves], "curves of two runs are mixed")
+    return signals(bench, count, (*tiny_run.RESULTS, tiny_run.curves))
 
 
 def shim(bench):

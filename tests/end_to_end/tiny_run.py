@@ -115,6 +115,15 @@ def samples(output):
     return (output / "training_progress" / "samples.txt").read_text()
 
 
+def curves(output):
+    """What TensorBoard's own reader makes of the event files."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    events = EventAccumulator(str(output / "runs"), {"scalars": 0})
+    events.Reload()
+    tags = [tag for tag in events.Tags()["scalars"] if not any(word in tag for word in VOLATILE)]
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+
+
 # Everything of a finished run that a run in several pieces must have in common with it.
 RESULTS = (adapter, history, log, csv, samples)
 
