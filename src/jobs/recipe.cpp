@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "jobs/recipe_checks.h"
 #include "jobs/recipe_keys.h"
+#include "metrics/metric_config.h"
 
 namespace elenchus {
 namespace {
@@ -114,7 +115,8 @@ std::string recipe_help() {
   const Recipe defaults;
   Recipe::sections(defaults,
                    [&]<class T>(std::string_view name, const T&) { out += fields_help<T>(name); });
-  return out + "metrics ([]): a list of metrics beside the loss: style, combined\n";
+  return out + cat("metrics ([]): a list of metrics beside the loss (docs/METRICS.md): ",
+                   metric_kinds_text(), "\n");
 }
 
 std::optional<ResumeChoice> resume_choice(const Recipe& recipe) {

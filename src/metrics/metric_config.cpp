@@ -33,15 +33,17 @@ class Builder {
   std::vector<std::string> names_;
 };
 
-[[noreturn]] void fail_unknown(std::string_view kind, const std::string& what) {
+std::vector<std::string_view> known_kinds() {
   std::vector<std::string_view> known = {kLoss, kCombined};
   for (const MetricKind& each : metric_kinds()) known.push_back(each.kind);
-  std::string list;
-  for (const std::string_view each : known) list += cat(list.empty() ? "" : ", ", each);
-  const std::string_view nearest = nearest_word(kind, known);
+  return known;
+}
+
+[[noreturn]] void fail_unknown(std::string_view kind, const std::string& what) {
+  const std::string_view nearest = nearest_word(kind, known_kinds());
   throw UserError(cat(what, ": unknown metric '", printable(kind), "'",
                       nearest.empty() ? "" : "; did you mean ", nearest, nearest.empty() ? "" : "?",
-                      " There are: ", list));
+                      " There are: ", metric_kinds_text()));
 }
 
 const MetricKind& find_kind(std::string_view name, const std::string& what) {
@@ -157,6 +159,12 @@ void Builder::add(const Json& entry, const std::string& what) {
 }
 
 }  // namespace
+
+std::string metric_kinds_text() {
+  std::string list;
+  for (const std::string_view each : known_kinds()) list += cat(list.empty() ? "" : ", ", each);
+  return list;
+}
 
 MetricSet make_metrics(const Json& list, std::string_view what, MetricTask task) {
   Builder builder(task);

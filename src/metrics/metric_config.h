@@ -30,6 +30,9 @@ struct MetricSet {
   std::optional<ReplySettings> replies;  ///< given if a metric needs generated replies
 };
 
+/// The names of all kinds of metrics: "loss, combined, style, ...".
+std::string metric_kinds_text();
+
 /// From a list of names ("perplexity") and single-key maps ({"style": {...}}). "loss" is always
 /// measured and adds nothing; of a classifier so are all metrics of classes, which come first.
 /// UserError: an unknown kind or key (the nearest known one is named), a value out of range, a metric
