@@ -119,7 +119,7 @@ DeviceChoice choose_device(const std::string& wanted, int threads,
     return choice;
   }
   if constexpr (kCudaBuilt) {
-    choice.available_bytes = std::min(most, cuda_memory(choice.device).free);
+    choice.available_bytes = std::min(most, cuda_free_bytes(choice.device));
     return choice;
   }
   throw UserError(

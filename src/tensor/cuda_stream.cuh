@@ -61,9 +61,9 @@ class PartTimeline {
   PartTimeline(const PartTimeline&) = delete;
   PartTimeline& operator=(const PartTimeline&) = delete;
   WorkPart current() const { return marks_.back().part; }
-  /// What is queued from here on belongs to `part`.
-  void mark(WorkPart part);
-  /// Waits for the queue.
+  /// What is queued from here on belongs to `part`. A failure is kept for seconds().
+  void mark(WorkPart part) noexcept;
+  /// Waits for the queue. DeviceError.
   PartSeconds seconds();
 
  private:
@@ -73,6 +73,7 @@ class PartTimeline {
   };
   cudaStream_t queue_;
   std::vector<Mark> marks_;
+  cudaError_t status_ = cudaSuccess;
 };
 
 class CudaStream final : public Stream {

@@ -26,6 +26,9 @@ struct DeviceMemory {
 };
 /// A CUDA device's memory. UserError: there is no such device. In stream_cuda.cu.
 DeviceMemory cuda_memory(Device device);
+/// What this process may take of a CUDA device, the context that it starts there included. UserError:
+/// there is no such device. In free_memory_cuda.cu.
+std::size_t cuda_free_bytes(Device device);
 
 /// Host memory that copies to and from CUDA devices run at full speed with.
 struct PinnedDeleter {

@@ -42,6 +42,24 @@ void require_device(Device device) {
                         "; set model.device to one that exists, or to cpu"));
 }
 
+__global__ void probe_kernel() {}
+
+/// UserError unless this program holds code for the device.
+void require_code(Device device, int capability) {
+  cudaFuncAttributes attributes;
+  const cudaError_t status = cudaFuncGetAttributes(&attributes, probe_kernel);
+  if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction ||
+      status == cudaErrorUnsupportedPtxVersion) {
+    cudaGetLastError();
+    throw UserError(cat("model.device: cuda:", device.index, " has compute capability ",
+                        capability / 10, ".", capability % 10,
+                        ", for which this program was not compiled; build it with "
+                        "-DCMAKE_CUDA_ARCHITECTURES=",
+                        capability, ", or set model.device to cpu"));
+  }
+  check_cuda(status, "looking for the device's code");
+}
+
 }  // namespace
 
 DeviceMemory cuda_memory(Device device) {
@@ -87,18 +105,21 @@ CudaStream& cuda_side(Stream& stream) {
 }
 
 PartTimeline::~PartTimeline() {
-  for (const Mark& mark : marks_) cudaEventDestroy(mark.event);
+  for (const Mark& mark : marks_)
+    if (mark.event) cudaEventDestroy(mark.event);
 }
 
-void PartTimeline::mark(WorkPart part) {
+void PartTimeline::mark(WorkPart part) noexcept {
   cudaEvent_t event = nullptr;
-  check_cuda(cudaEventCreate(&event), "making an event");
+  cudaError_t status = cudaEventCreate(&event);
   marks_.push_back({event, part});
-  check_cuda(cudaEventRecord(event, queue_), "recording an event");
+  if (status == cudaSuccess) status = cudaEventRecord(event, queue_);
+  if (status_ == cudaSuccess) status_ = status;
 }
 
 PartSeconds PartTimeline::seconds() {
   mark(WorkPart::other);
+  check_cuda(status_, "noting when work runs");
   check_cuda(cudaEventSynchronize(marks_.back().event), "work on the device");
   PartSeconds seconds{};
   for (std::size_t i = 0; i + 1 < marks_.size(); ++i) {
@@ -135,6 +156,7 @@ CudaStream::CudaStream(Device device) : Stream(device) {
   capability_ = 10 * property(cudaDevAttrComputeCapabilityMajor) +
                 property(cudaDevAttrComputeCapabilityMinor);
   block_shared_bytes_ = property(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  require_code(device, capability_);
   check_cuda(cudaStreamCreateWithFlags(&queue_, cudaStreamNonBlocking), "opening a stream");
   check_cublas(cublasLtCreate(&products_), "starting");
   workspace_ = CudaStream::allocate(kWorkspaceBytes);

@@ -23,12 +23,6 @@ std::int64_t most_workspace_bytes(std::int64_t rows, const AttentionShape& shape
   return std::min(kMost, kBytesAnElement * rows * shape.heads * shape.head_dim);
 }
 
-/// Whether cuDNN may be asked at all for heads of that size in that type.
-bool may_serve(const AttentionShape& shape, DType dtype) {
-  return (dtype == DType::f16 || dtype == DType::bf16) && shape.head_dim % 8 == 0 &&
-         shape.head_dim <= 256;
-}
-
 /// Offsets of each sequence in qkv, out and log_sum_exp, and its length; those past the last are
 /// empty.
 __global__ void offsets_kernel(std::int32_t* rows, std::int32_t* outs, std::int32_t* stats,
@@ -60,10 +54,6 @@ void* element(const ConstTensor& t, std::int64_t index) {
   return static_cast<std::byte*>(const_cast<void*>(t.data())) +
          std::size_t(index) * size_of(t.dtype());
 }
-
-}  // namespace
-
-namespace {
 
 /// Scratch of one call, as large for every batch of so many rows.
 struct Room {
@@ -99,13 +89,27 @@ struct CudnnAttention::Library {
     try {
       Drawing drawing(key);
       const std::shared_ptr<Graph> graph = key.backward ? drawing.backward() : drawing.forward();
-      if (!graph->build(handle, {fe::HeurMode_t::A}).is_good()) return {};
       std::int64_t bytes = 0;
-      if (!graph->get_workspace_size(bytes).is_good()) return {};
-      return {graph, bytes};
+      if (graph->build(handle, {fe::HeurMode_t::A}).is_good() &&
+          graph->get_workspace_size(bytes).is_good())
+        return {graph, bytes};
     } catch (const std::exception&) {  // the frontend's way to say that a symbol or library lacks
-      return {};
     }
+    require_memory();
+    return {};
+  }
+
+  /// DeviceError if the device has hardly any memory left: that, and not the shapes, may be why
+  /// cuDNN made no plan, and the choice of kernels must not depend on it.
+  void require_memory() {
+    constexpr std::size_t kLeast = std::size_t{64} << 20;  // the largest kernels made at run time
+    std::size_t left = 0, all = 0;
+    check_cuda(cudaMemGetInfo(&left, &all), "asking for the free memory");
+    if (left < kLeast)
+      throw DeviceError(cat("out of memory on cuda:", device.index, ": cuDNN could not prepare ",
+                            "attention with ", left, " of ", all,
+                            " bytes free; lower "
+                            "per_device_train_batch_size or max_length"));
   }
 
   /// The plan that takes all heads at once, or as many as `most_bytes` of workspace allow. None:
@@ -183,81 +187,77 @@ std::string CudnnAttention::version() const {
   return cat("cuDNN ", found / 10000, ".", found / 100 % 100, ".", found % 100);
 }
 
-bool CudnnAttention::forward(Stream& stream, Arena& scratch, const Forward& t,
-                             const Sequences& sequences, const AttentionShape& shape) {
-  if (!library_ || !may_serve(shape, t.qkv.dtype())) return false;
-  const std::int64_t rows = t.qkv.dim(0);
+template <class Run>
+bool CudnnAttention::serve(Stream& stream, Arena& scratch, const Call& call,
+                           const Sequences& sequences, const AttentionShape& shape, Run&& run) {
+  if (!library_ || !may_serve(shape, call.qkv.dtype())) return false;
+  const std::int64_t rows = call.qkv.dim(0);
+  const Arena::Scope scope(scratch);
   if (stream.dry()) {
-    const Arena::Scope scope(scratch);
     const Room room(scratch, rows, shape);
     return true;
   }
-  std::optional<PlanKey> key = plan_key(sequences, shape, t.qkv.dtype());
+  std::optional<PlanKey> key = plan_key(sequences, shape, call.qkv.dtype());
   if (!key) return false;
-  key->saves_stats = bool(t.log_sum_exp);
+  key->backward = call.backward;
+  key->saves_stats = call.saves_stats;
   key = library_->fitting(*key, most_workspace_bytes(rows, shape));
   if (!key) return false;
-  const Arena::Scope scope(scratch);
-  const Room room(scratch, rows, shape);
-  CudaStream& queue = cuda_side(stream);
-  const WorkTimer timer(queue, WorkPart::attention);
-  Library::Pointers pointers{
-      {kQueries, element(t.qkv, 0)},
-      {kKeys, element(t.qkv, shape.heads * shape.head_dim)},
-      {kValues, element(t.qkv, (shape.heads + shape.kv_heads) * shape.head_dim)},
-      {kOut, t.out.data()}};
-  if (t.log_sum_exp) pointers[kStats] = t.log_sum_exp.data();
-  if (key->packed) library_->write_indices(queue, *key, room.indices, sequences, pointers);
-  library_->execute(queue, *key, pointers, room.workspace.data());
-  return true;
-}
-
-bool CudnnAttention::backward(Stream& stream, Arena& scratch, const Backward& t,
-                              const Sequences& sequences, const AttentionShape& shape) {
-  if (!library_ || !may_serve(shape, t.qkv.dtype())) return false;
-  const std::int64_t rows = t.qkv.dim(0);
-  if (stream.dry()) {
-    const Arena::Scope scope(scratch);
-    const Room room(scratch, rows, shape);
-    return true;
-  }
-  std::optional<PlanKey> key = plan_key(sequences, shape, t.qkv.dtype());
-  if (!key) return false;
-  key->backward = true;
-  key = library_->fitting(*key, most_workspace_bytes(rows, shape));
-  if (!key) return false;
-  const Arena::Scope scope(scratch);
   const Room room(scratch, rows, shape);
   CudaStream& queue = cuda_side(stream);
   const WorkTimer timer(queue, WorkPart::attention);
   Library::Pointers pointers;
-  if (key->packed) {
-    library_->write_indices(queue, *key, room.indices, sequences, pointers);
-  } else {
-    const std::int64_t elements = rows * shape.heads;
-    head_major_kernel<<<blocks_for(elements), kBlockThreads, 0, queue.queue()>>>(
-        room.stats.as<float>(), t.log_sum_exp.as<float>(), elements, shape.heads,
-        key->slice_heads(), key->longest);
-    check_launch("attention");
-  }
-  const std::int64_t keys = shape.heads * shape.head_dim,
-                     values = keys + shape.kv_heads * shape.head_dim;
-  for (std::int64_t slice = 0; slice < key->slices; ++slice) {
-    const std::int64_t query = slice * key->slice_heads() * shape.head_dim,
-                       kv = slice * key->slice_kv_heads() * shape.head_dim;
-    pointers[kQueries] = element(t.qkv, query);
-    pointers[kKeys] = element(t.qkv, keys + kv);
-    pointers[kValues] = element(t.qkv, values + kv);
-    pointers[kOut] = element(t.out, query);
-    pointers[kDout] = element(t.dout, query);
-    pointers[kStats] = key->packed ? element(t.log_sum_exp, slice * key->slice_heads())
-                                   : element(room.stats, slice * key->slice_heads() * rows);
-    pointers[kDqueries] = element(t.dqkv, query);
-    pointers[kDkeys] = element(t.dqkv, keys + kv);
-    pointers[kDvalues] = element(t.dqkv, values + kv);
-    library_->execute(queue, *key, pointers, room.workspace.data());
-  }
+  if (key->packed) library_->write_indices(queue, *key, room.indices, sequences, pointers);
+  run(queue, *key, room, pointers);
   return true;
+}
+
+bool CudnnAttention::forward(Stream& stream, Arena& scratch, const Forward& t,
+                             const Sequences& sequences, const AttentionShape& shape) {
+  const Call call{.qkv = t.qkv, .backward = false, .saves_stats = bool(t.log_sum_exp)};
+  return serve(
+      stream, scratch, call, sequences, shape,
+      [&](CudaStream& queue, const PlanKey& key, const Room& room, Library::Pointers& pointers) {
+        pointers[kQueries] = element(t.qkv, 0);
+        pointers[kKeys] = element(t.qkv, shape.heads * shape.head_dim);
+        pointers[kValues] = element(t.qkv, (shape.heads + shape.kv_heads) * shape.head_dim);
+        pointers[kOut] = t.out.data();
+        if (t.log_sum_exp) pointers[kStats] = t.log_sum_exp.data();
+        library_->execute(queue, key, pointers, room.workspace.data());
+      });
+}
+
+bool CudnnAttention::backward(Stream& stream, Arena& scratch, const Backward& t,
+                              const Sequences& sequences, const AttentionShape& shape) {
+  const Call call{.qkv = t.qkv, .backward = true, .saves_stats = true};
+  return serve(
+      stream, scratch, call, sequences, shape,
+      [&](CudaStream& queue, const PlanKey& key, const Room& room, Library::Pointers& pointers) {
+        const std::int64_t rows = t.qkv.dim(0), elements = rows * shape.heads;
+        if (!key.packed) {
+          head_major_kernel<<<blocks_for(elements), kBlockThreads, 0, queue.queue()>>>(
+              room.stats.as<float>(), t.log_sum_exp.as<float>(), elements, shape.heads,
+              key.slice_heads(), key.longest);
+          check_launch("attention");
+        }
+        const std::int64_t keys = shape.heads * shape.head_dim,
+                           values = keys + shape.kv_heads * shape.head_dim;
+        for (std::int64_t slice = 0; slice < key.slices; ++slice) {
+          const std::int64_t query = slice * key.slice_heads() * shape.head_dim,
+                             kv = slice * key.slice_kv_heads() * shape.head_dim;
+          pointers[kQueries] = element(t.qkv, query);
+          pointers[kKeys] = element(t.qkv, keys + kv);
+          pointers[kValues] = element(t.qkv, values + kv);
+          pointers[kOut] = element(t.out, query);
+          pointers[kDout] = element(t.dout, query);
+          pointers[kStats] = key.packed ? element(t.log_sum_exp, slice * key.slice_heads())
+                                        : element(room.stats, slice * key.slice_heads() * rows);
+          pointers[kDqueries] = element(t.dqkv, query);
+          pointers[kDkeys] = element(t.dqkv, keys + kv);
+          pointers[kDvalues] = element(t.dqkv, values + kv);
+          library_->execute(queue, key, pointers, room.workspace.data());
+        }
+      });
 }
 
 }  // namespace elenchus::ops::cuda

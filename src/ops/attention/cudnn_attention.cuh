@@ -41,6 +41,13 @@ class CudnnAttention final : public Resident {
 
  private:
   struct Library;
+  struct Call {
+    ConstTensor qkv;
+    bool backward, saves_stats;
+  };
+  /// run(queue, plan, its scratch, its pointers so far) where the library takes the call.
+  template <class Run>
+  bool serve(Stream&, Arena& scratch, const Call&, const Sequences&, const AttentionShape&, Run&&);
   std::unique_ptr<Library> library_;  // null where there is none that serves
   std::string why_not_;
 };

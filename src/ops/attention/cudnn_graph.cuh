@@ -76,11 +76,15 @@ inline std::int64_t rounded_length(std::int64_t n) {
   return rounded_up(n, step);
 }
 
-/// Empty where own kernels should serve.
+/// Whether cuDNN may be asked at all for heads of that size in that type.
+inline bool may_serve(const AttentionShape& shape, DType dtype) {
+  return (dtype == DType::f16 || dtype == DType::bf16) && shape.head_dim % 8 == 0 &&
+         shape.head_dim <= 256;
+}
+
+/// Of sequences that may be served. Empty where own kernels should serve them.
 inline std::optional<PlanKey> plan_key(const Sequences& sequences, const AttentionShape& shape,
                                        DType dtype) {
-  if (dtype != DType::f16 && dtype != DType::bf16) return {};
-  if (shape.head_dim % 8 != 0 || shape.head_dim > 256) return {};
   const std::span<const std::int32_t> starts = sequences.host_starts;
   const std::int64_t count = sequences.count(), rows = sequences.rows();
   std::int64_t longest = 0, shortest = rows;
