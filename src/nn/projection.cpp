@@ -12,6 +12,18 @@ namespace elenchus {
 
 using ops::Transpose;
 
+namespace {
+
+/// factor - 1
+void to_excess(Context& ctx, Tensor factor) {
+  Arena::Scope scratch(ctx.arena);
+  Tensor one = ctx.arena.alloc(factor.shape(), DType::f32);
+  ops::fill(ctx.stream, one, -1);
+  ops::add(ctx.stream, factor, factor, one);
+}
+
+}  // namespace
+
 Projection::Projection(std::vector<Part> parts, Tensor a, Tensor da, float dropout,
                        std::uint32_t site)
     : parts_(std::move(parts)), a_(a), da_(da), dropout_(dropout), site_(site) {
@@ -33,7 +45,6 @@ Projection::Projection(std::vector<Part> parts, Tensor a, Tensor da, float dropo
          "projection: A must have a row for each column of the B factors");
   if (std::ranges::none_of(parts_, [](const Part& part) { return part.magnitude != nullptr; }))
     return;
-  expect(dropout_ == 0, "projection: magnitudes go without dropout");
   for (ops::LinearPart& part : linear_) {
     part.bias = {};  // added after the magnitudes
     plain_.push_back({.weight = part.weight});
@@ -46,19 +57,26 @@ RandomKey Projection::key(const Context& ctx) const {
   return key;
 }
 
+Tensor Projection::masked(Context& ctx, ConstTensor x) const {
+  if (!drops(ctx)) return {};
+  Tensor out = ctx.arena.alloc(x.shape(), x.dtype());
+  ops::dropout(ctx.stream, out, x, dropout_, key(ctx));
+  return out;
+}
+
 void Projection::forward(Context& ctx, Tensor y, Tensor xa, ConstTensor x) const {
+  Arena::Scope scratch(ctx.arena);
+  Tensor z;
   if (rank_ > 0) {
-    Arena::Scope scratch(ctx.arena);
-    ConstTensor input = x;
-    if (drops(ctx)) {
-      Tensor dropped = ctx.arena.alloc(x.shape(), x.dtype());
-      ops::dropout(ctx.stream, dropped, x, dropout_, key(ctx));
-      input = dropped;
-    }
+    if (!plain_.empty() && drops(ctx)) z = ctx.arena.alloc(y.shape(), y.dtype());
+    Arena::Scope inner(ctx.arena);
+    const Tensor dropped = masked(ctx, x);
+    const ConstTensor input = dropped ? ConstTensor(dropped) : x;
     ops::matmul(ctx.stream, ctx.arena, xa, input, Transpose::as_is, a_, Transpose::transposed);
+    if (z) ops::frozen_linear_forward(ctx.stream, ctx.arena, z, input, linear_, xa);
   }
   ops::frozen_linear_forward(ctx.stream, ctx.arena, y, x, linear_, xa);
-  if (!plain_.empty()) apply_magnitudes(ctx, y);
+  if (!plain_.empty()) apply_magnitudes(ctx, y, z);
 }
 
 Projection::ColumnFactors Projection::column_factors(Context& ctx, DType compute) const {
@@ -100,7 +118,7 @@ Projection::ColumnFactors Projection::column_factors(Context& ctx, DType compute
   return columns;
 }
 
-void Projection::apply_magnitudes(Context& ctx, Tensor y) const {
+void Projection::apply_magnitudes(Context& ctx, Tensor y, Tensor z) const {
   Arena::Scope scratch(ctx.arena);
   const ColumnFactors columns = column_factors(ctx, y.dtype());
   Tensor bias = ctx.arena.alloc({out_}, DType::f32);
@@ -111,15 +129,19 @@ void Projection::apply_magnitudes(Context& ctx, Tensor y) const {
     if (part.bias) ctx.stream.copy(bias.rows(first, out), part.bias);
     first += out;
   }
-  ops::scale_columns(ctx.stream, y, y, columns.factor, bias);
+  if (!z) return ops::scale_columns(ctx.stream, y, y, columns.factor, bias);
+  to_excess(ctx, columns.factor);
+  ops::scale_columns(ctx.stream, z, z, columns.factor, bias);
+  ops::add(ctx.stream, y, y, z);
 }
 
-Tensor Projection::magnitude_backward(Context& ctx, ConstTensor dy, ConstTensor x,
-                                      ConstTensor xa) const {
-  Tensor z = ctx.arena.alloc(dy.shape(), dy.dtype());
+Projection::Gradients Projection::magnitude_backward(Context& ctx, ConstTensor dy,
+                                                     ConstTensor input, ConstTensor xa) const {
+  Tensor z = ctx.arena.alloc(dy.shape(), dy.dtype()), excess;
+  if (drops(ctx)) excess = ctx.arena.alloc(dy.shape(), dy.dtype());
   Arena::Scope scratch(ctx.arena);
   const ColumnFactors columns = column_factors(ctx, dy.dtype());
-  ops::frozen_linear_forward(ctx.stream, ctx.arena, z, x, linear_, xa);
+  ops::frozen_linear_forward(ctx.stream, ctx.arena, z, input, linear_, xa);
   std::int64_t first = 0;
   for (const Part& part : parts_) {
     const std::int64_t out = shape_of(part.weight)[0];
@@ -129,7 +151,10 @@ Tensor Projection::magnitude_backward(Context& ctx, ConstTensor dy, ConstTensor 
     first += out;
   }
   ops::scale_columns(ctx.stream, z, dy, columns.factor, {});
-  return z;
+  if (!excess) return {.frozen = z, .lora = z, .dropped = {}};
+  to_excess(ctx, columns.factor);
+  ops::scale_columns(ctx.stream, excess, dy, columns.factor, {});
+  return {.frozen = dy, .lora = z, .dropped = excess};
 }
 
 void Projection::backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x,
@@ -140,27 +165,31 @@ void Projection::backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x
     if (part.dbias) ops::add_column_sums(ctx.stream, part.dbias, dy, {}, {}, first);
     first += shape_of(part.weight)[0];
   }
-  if (!plain_.empty()) dy = magnitude_backward(ctx, dy, x, xa);
-  lora_backward(ctx, dx, dy, x, xa);
-}
-
-void Projection::lora_backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x,
-                               ConstTensor xa) const {
   if (rank_ == 0)
     return ops::frozen_linear_backward(ctx.stream, ctx.arena, dx, dy, linear_, {}, {});
+  const Tensor dropped = masked(ctx, x);
+  const ConstTensor input = dropped ? ConstTensor(dropped) : x;
+  const Gradients gradients = plain_.empty() ? Gradients{.frozen = dy, .lora = dy, .dropped = {}}
+                                             : magnitude_backward(ctx, dy, input, xa);
+  lora_backward(ctx, dx, gradients, x, dropped, xa);
+}
+
+void Projection::lora_backward(Context& ctx, Tensor dx, const Gradients& gradients, ConstTensor x,
+                               Tensor masked, ConstTensor xa) const {
   Arena::Scope scratch(ctx.arena);
   Tensor dxa = ctx.arena.alloc(xa.shape(), xa.dtype());
-  ops::lora_b_backward(ctx.stream, ctx.arena, dxa, db_, dy, xa, linear_);
-  if (!drops(ctx)) {
-    ops::matmul(ctx.stream, ctx.arena, da_, dxa, Transpose::transposed, x, Transpose::as_is, 1, 1);
-    return ops::frozen_linear_backward(ctx.stream, ctx.arena, dx, dy, linear_, dxa, a_);
-  }
-  Tensor masked = ctx.arena.alloc(x.shape(), x.dtype());
-  ops::dropout(ctx.stream, masked, x, dropout_, key(ctx));
-  ops::matmul(ctx.stream, ctx.arena, da_, dxa, Transpose::transposed, masked, Transpose::as_is, 1,
-              1);
-  ops::frozen_linear_backward(ctx.stream, ctx.arena, dx, dy, linear_, {}, {});
-  ops::matmul(ctx.stream, ctx.arena, masked, dxa, Transpose::as_is, a_, Transpose::as_is);
+  ops::lora_b_backward(ctx.stream, ctx.arena, dxa, db_, gradients.lora, xa, linear_);
+  ops::matmul(ctx.stream, ctx.arena, da_, dxa, Transpose::transposed,
+              masked ? ConstTensor(masked) : x, Transpose::as_is, 1, 1);
+  if (!masked)
+    return ops::frozen_linear_backward(ctx.stream, ctx.arena, dx, gradients.frozen, linear_, dxa,
+                                       a_);
+  ops::frozen_linear_backward(ctx.stream, ctx.arena, dx, gradients.frozen, linear_, {}, {});
+  // The dropped input has done its work: its memory takes its gradient.
+  if (gradients.dropped)
+    ops::frozen_linear_backward(ctx.stream, ctx.arena, masked, gradients.dropped, linear_, dxa, a_);
+  else
+    ops::matmul(ctx.stream, ctx.arena, masked, dxa, Transpose::as_is, a_, Transpose::as_is);
   ops::dropout_add(ctx.stream, dx, masked, dropout_, key(ctx));
 }
 

@@ -16,6 +16,8 @@ namespace elenchus {
 /// The projections of a group share one dropout mask. A part with a magnitude (DoRA, ops/dora) has
 /// y_i = g_i z_i + bias_i, z_i the sum above without bias, g_i = m_i / ||W_i + s_i B_i A_i|| by row:
 ///   dz_i = g_i dy_i    dm_i += sum_n dy_i z_i / ||.||    the norm counts as a constant
+/// With dropout z_i is of dropout(x) throughout, and y_i = x W_i^T + s_i xa_i B_i^T + (g_i - 1) z_i
+/// + bias_i: what DoRA adds to the frozen product sees the dropped input alone, as in PEFT.
 /// z is computed again in backward.
 class Projection {
  public:
@@ -53,11 +55,21 @@ class Projection {
     Tensor factor, norm;  ///< f32 [out]
   };
   ColumnFactors column_factors(Context& ctx, DType compute) const;
-  /// y = factor y + bias.
-  void apply_magnitudes(Context& ctx, Tensor y) const;
-  /// The gradient of z in the arena; adds to those of the magnitudes.
-  Tensor magnitude_backward(Context& ctx, ConstTensor dy, ConstTensor x, ConstTensor xa) const;
-  void lora_backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x, ConstTensor xa) const;
+  /// y = factor y + bias, where y is z; with `z` given y += (factor - 1) z + bias.
+  void apply_magnitudes(Context& ctx, Tensor y, Tensor z) const;
+  /// What the gradient is of: the frozen product of x, the LoRA term, and with DoRA and dropout the
+  /// frozen product of the dropped x.
+  struct Gradients {
+    ConstTensor frozen, lora, dropped;
+  };
+  /// They lie in the arena; adds to the gradients of the magnitudes. `input` as z saw it.
+  Gradients magnitude_backward(Context& ctx, ConstTensor dy, ConstTensor input,
+                               ConstTensor xa) const;
+  /// Overwrites `masked`, which is dropout(x), or empty.
+  void lora_backward(Context& ctx, Tensor dx, const Gradients& gradients, ConstTensor x,
+                     Tensor masked, ConstTensor xa) const;
+  /// dropout(x) in the arena; empty where nothing is dropped.
+  Tensor masked(Context& ctx, ConstTensor x) const;
   bool drops(const Context& ctx) const { return ctx.dropout && dropout_ > 0; }
   RandomKey key(const Context& ctx) const;
 
