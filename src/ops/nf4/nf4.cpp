@@ -36,8 +36,14 @@ constexpr std::int64_t kTaskBlocks = 4 * kNf4NestedBlock;
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 void check_storage(std::int64_t elements, ConstTensor codes, ConstTensor scale_codes,
-                   ConstTensor scale_scales) {
+                   ConstTensor scale_scales, ConstTensor absmax) {
   const Nf4Sizes sizes(elements);
+  if (absmax) {
+    expect(codes.elements() == sizes.code_bytes && codes.dtype() == DType::u8 &&
+               absmax.elements() == sizes.scale_codes && absmax.dtype() == DType::f32,
+           "nf4: the parts of a weight disagree");
+    return;
+  }
   expect(codes.elements() == sizes.code_bytes && scale_codes.elements() == sizes.scale_codes &&
              scale_scales.elements() == sizes.scale_scales,
          "nf4: sizes disagree");
@@ -68,26 +74,21 @@ Nf4Sizes::Nf4Sizes(std::int64_t elements)
       scale_scales(divide_up(scale_codes, kNf4NestedBlock)) {}
 
 void check_nf4(const Nf4Weight& weight) {
-  const Nf4Sizes sizes(weight.shape.elements());
-  if (!weight.absmax) {
-    check_storage(weight.shape.elements(), weight.codes, weight.scale_codes, weight.scale_scales);
-    expect(weight.scale_map.elements() == 256, "nf4: the scale map has 256 entries");
-    return;
-  }
-  expect(weight.codes.elements() == sizes.code_bytes && weight.codes.dtype() == DType::u8 &&
-             weight.absmax.elements() == sizes.scale_codes && weight.absmax.dtype() == DType::f32,
-         "nf4: the parts of a weight disagree");
+  check_storage(weight.shape.elements(), weight.codes, weight.scale_codes, weight.scale_scales,
+                weight.absmax);
+  expect(weight.absmax || weight.scale_map.elements() == 256, "nf4: the scale map has 256 entries");
 }
 
 float quantize_nf4(Stream& stream, Nf4Storage out, ConstTensor weights) {
   const std::int64_t elements = weights.elements();
-  check_storage(elements, out.codes, out.scale_codes, out.scale_scales);
+  check_storage(elements, out.codes, out.scale_codes, out.scale_scales, out.absmax);
   expect(weights.dtype() == DType::f32, "quantize_nf4: weights are f32");
   if (stream.dry()) return 0;
   if constexpr (kCudaBuilt)
     if (stream.on_cuda()) return cuda::quantize_nf4(stream, out, weights);
-  const std::int64_t blocks = out.scale_codes.elements();
-  std::vector<float> absmax(std::size_t(blocks), 0.0f);
+  const std::int64_t blocks = Nf4Sizes(elements).scale_codes;
+  std::vector<float> own(out.absmax ? 0 : std::size_t(blocks), 0.0f);
+  const std::span<float> absmax = out.absmax ? out.absmax.values<float>() : std::span(own);
   const float* const from = weights.as<float>();
   std::uint8_t* const codes = out.codes.as<std::uint8_t>();
   stream.pool().run(divide_up(blocks, kTaskBlocks), [&](std::int64_t task, int) {
@@ -95,6 +96,7 @@ float quantize_nf4(Stream& stream, Nf4Storage out, ConstTensor weights) {
     quantize_run(from + first, std::min(kTaskBlocks * kNf4Block, elements - first),
                  absmax.data() + task * kTaskBlocks, codes + first / 2);
   });
+  if (out.absmax) return 0;
   double sum = 0;
   for (const float scale : absmax) sum += scale;
   const float offset = blocks > 0 ? float(sum / double(blocks)) : 0.0f;

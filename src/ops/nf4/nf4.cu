@@ -161,8 +161,17 @@ float mean_absmax(CudaStream& device, const float* absmax, std::int64_t blocks) 
 
 float quantize_nf4(Stream& stream, Nf4Storage out, ConstTensor weights) {
   CudaStream& device = cuda_side(stream);
-  const std::int64_t elements = weights.elements(), blocks = out.scale_codes.elements();
+  const std::int64_t elements = weights.elements(), blocks = Nf4Sizes(elements).scale_codes;
   if (elements == 0) return 0;
+  const auto quantize_to = [&](float* absmax) {
+    quantize_blocks<<<blocks_for(blocks * kWarp), kBlockThreads, 0, device.queue()>>>(
+        out.codes.as<std::uint8_t>(), absmax, weights.as<float>(), elements, blocks, nf4_values());
+    check_launch("quantize_nf4");
+  };
+  if (out.absmax) {
+    quantize_to(out.absmax.as<float>());
+    return 0;
+  }
   const auto& search = dynamic_search().codes();
   std::byte* const room = device.scratch(search.size() + std::size_t(blocks) * sizeof(float));
   std::uint8_t* const steps = reinterpret_cast<std::uint8_t*>(room);
@@ -170,9 +179,7 @@ float quantize_nf4(Stream& stream, Nf4Storage out, ConstTensor weights) {
   check_cuda(
       cudaMemcpyAsync(steps, search.data(), search.size(), cudaMemcpyHostToDevice, device.queue()),
       "sending the scale map");
-  quantize_blocks<<<blocks_for(blocks * kWarp), kBlockThreads, 0, device.queue()>>>(
-      out.codes.as<std::uint8_t>(), absmax, weights.as<float>(), elements, blocks, nf4_values());
-  check_launch("quantize_nf4");
+  quantize_to(absmax);
   const float offset = mean_absmax(device, absmax, blocks);
   quantize_scales<<<unsigned(out.scale_scales.elements()), unsigned(kNf4NestedBlock), 0,
                     device.queue()>>>(out.scale_codes.as<std::uint8_t>(),

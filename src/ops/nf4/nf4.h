@@ -28,6 +28,8 @@ void check_nf4(const Nf4Weight& weight);
 /// Where quantize_nf4 writes. Tensors have the sizes of Nf4Sizes.
 struct Nf4Storage {
   Tensor codes, scale_codes, scale_scales;
+  Tensor absmax{};  ///< f32 [scale_codes] for block scales that are not quantised again, in place
+                    ///< of the two before
 };
 
 /// The second quantisation of up to 256 block scales, centred by `offset`, into `codes`; returns
@@ -36,7 +38,7 @@ float quantize_scales(std::span<const float> scales, float offset, const Stepped
                       std::uint8_t* codes);
 
 /// Quantises row-major weights, codes first, then their scales (offset = mean absmax, summed in
-/// f64). Returns scale_offset. Blocks of zeros get code 7. InternalError: sizes disagree. Weights
+/// f64). Returns scale_offset, 0 where scales are not quantised. Blocks of zeros get code 7. InternalError: sizes disagree. Weights
 /// are finite (the loader checks).
 float quantize_nf4(Stream&, Nf4Storage out, ConstTensor weights /* f32, any shape */);
 

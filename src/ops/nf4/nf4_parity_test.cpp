@@ -55,6 +55,22 @@ class Nf4Cuda : public testing::CudaParity {
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
       EXPECT_EQ(cuda_weight.dequantized(dtype), cpu_weight.dequantized(dtype))
           << shape.text() << " " << name_of(dtype);
+    EXPECT_EQ(single(cuda(), shape, values), single(cpu(), shape, values));
+  }
+  /// The bytes of codes and scales that are not quantised again.
+  static std::vector<std::byte> single(Stream& stream, Shape shape,
+                                       const std::vector<double>& values) {
+    const ops::Nf4Sizes sizes(shape.elements());
+    const Held codes(stream, {sizes.code_bytes}, DType::u8),
+        absmax(stream, {sizes.scale_codes}, DType::f32);
+    ops::Nf4Storage storage;
+    storage.codes = codes;
+    storage.absmax = absmax;
+    ops::quantize_nf4(stream, storage, Held(stream, shape, DType::f32, values));
+    std::vector<std::byte> all = bytes_of(stream, codes);
+    const std::vector<std::byte> scales = bytes_of(stream, absmax);
+    all.insert(all.end(), scales.begin(), scales.end());
+    return all;
   }
 };
 
