@@ -44,6 +44,24 @@ class Members {
         result.push_back(item.as_string(what(key)));
     return result;
   }
+  /// A list of whole numbers from 0, or one alone.
+  std::vector<std::int64_t> layers(std::string_view key) const {
+    constexpr std::int64_t kMost = 1 << 20;
+    std::vector<std::int64_t> result;
+    const auto add = [&](const Json& value) {
+      result.push_back(value.as_integer(what(key)));
+      if (result.back() < 0 || result.back() > kMost)
+        fail(key, cat("found ", result.back(), ", expected a block of the model"));
+    };
+    const Json* value = find(key);
+    if (value == nullptr) return result;
+    if (!value->is_array()) {
+      add(*value);
+      return result;
+    }
+    for (const Json& item : value->as_array(what(key))) add(item);
+    return result;
+  }
   std::int64_t rank(std::string_view key, const Json& value) const {
     const std::int64_t rank = value.as_integer(what(key));
     if (rank < 1 || rank > kMaxRank) fail(key, cat("found ", rank, ", expected 1 to ", kMaxRank));
@@ -64,8 +82,7 @@ bool is_empty(const Json& value) {
 void refuse_unsupported(const Members& members) {
   for (const char* key : {"lora_bias", "fan_in_fan_out", "use_qalora"})
     if (members.boolean(key)) members.fail(key, "found true, expected false: it is not supported");
-  for (const char* key : {"layer_replication", "layers_to_transform", "trainable_token_indices",
-                          "target_parameters"}) {
+  for (const char* key : {"layer_replication", "trainable_token_indices", "target_parameters"}) {
     const Json* value = members.find(key);
     if (value != nullptr && !is_empty(*value))
       members.fail(key, cat("found ", value->kind_name(), ", expected null: it is not supported"));
@@ -137,6 +154,12 @@ AdapterConfig parse_adapter_config(const Json& json, std::string_view source) {
   config.lora_dropout = members.number("lora_dropout", config.lora_dropout);
   config.bias = members.text("bias", config.bias);
   config.modules_to_save = members.texts("modules_to_save");
+  config.ensure_weight_tying = members.boolean("ensure_weight_tying");
+  config.layers_to_transform = members.layers("layers_to_transform");
+  if (const Json* pattern = members.find("layers_pattern"); pattern && pattern->is_string())
+    config.layers_pattern = {pattern->as_string("")};
+  else
+    config.layers_pattern = members.texts("layers_pattern");
   config.use_rslora = members.boolean("use_rslora");
   config.use_dora = members.boolean("use_dora");
   read_names(members, "target_modules", config.target_modules, config.target_pattern);
@@ -192,12 +215,18 @@ std::string adapter_config_json(const AdapterConfig& config) {
     json.set("exclude_modules", config.exclude_pattern);
   else if (!config.exclude_modules.empty())
     json.set("exclude_modules", list_json(config.exclude_modules));
-  if (!config.modules_to_save.empty()) {
-    json.set("modules_to_save", list_json(config.modules_to_save));
-  } else if (config.task_type == "SEQ_CLS") {
+  std::vector<std::string> whole = config.modules_to_save;
+  if (config.task_type == "SEQ_CLS")
     // PEFT adds these by itself for a classifier, and looks for the trained head through them.
-    json.set("modules_to_save", list_json({"classifier", "score"}));
-  }
+    for (const char* head : {"classifier", "score"})
+      if (std::find(whole.begin(), whole.end(), head) == whole.end()) whole.push_back(head);
+  if (!whole.empty()) json.set("modules_to_save", list_json(whole));
+  // Versions of PEFT that do not know the key warn of it.
+  if (config.ensure_weight_tying) json.set("ensure_weight_tying", true);
+  if (!config.layers_to_transform.empty())
+    json.set("layers_to_transform",
+             Json::Array(config.layers_to_transform.begin(), config.layers_to_transform.end()));
+  if (!config.layers_pattern.empty()) json.set("layers_pattern", list_json(config.layers_pattern));
   return json.dump_sorted(2) + "\n";
 }
 

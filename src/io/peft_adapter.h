@@ -31,6 +31,9 @@ struct AdapterConfig {
   std::vector<std::string> exclude_modules;  ///< names; empty if exclude_pattern is set
   std::string exclude_pattern;               ///< a regular expression
   std::vector<std::string> modules_to_save;
+  bool ensure_weight_tying = false;
+  std::vector<std::int64_t> layers_to_transform;
+  std::vector<std::string> layers_pattern;
   bool use_rslora = false;
   bool use_dora = false;
   std::map<std::string, std::int64_t> rank_pattern;  ///< r of modules whose name matches the key

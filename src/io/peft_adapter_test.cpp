@@ -45,6 +45,10 @@ TEST(PeftAdapter, ReadsBackWhatItWrote) {
   pattern.use_dora = true;
   pattern.exclude_modules.clear();
   pattern.exclude_pattern = ".*k_proj";
+  pattern.modules_to_save = {"lm_head"};
+  pattern.ensure_weight_tying = true;
+  pattern.layers_to_transform = {0, 3};
+  pattern.layers_pattern = {"layers"};
   EXPECT_EQ(parse_adapter_config(Json::parse(adapter_config_json(pattern), "f"), "f"), pattern);
 }
 
@@ -88,7 +92,9 @@ TEST(PeftAdapter, RefusesWhatItCannotCompute) {
       {R"({"peft_type": "LORA", "r": 4, "lora_dropout": 1})", "lora_dropout"},
       {R"({"peft_type": "LORA", "r": 4, "bias": "some"})", "bias"},
       {R"({"peft_type": "LORA", "r": 4, "use_dora": 1})", "use_dora"},
-      {R"({"peft_type": "LORA", "r": 4, "layers_to_transform": [0]})", "layers_to_transform"},
+      {R"({"peft_type": "LORA", "r": 4, "layers_to_transform": [-1]})", "layers_to_transform"},
+      {R"({"peft_type": "LORA", "r": 4, "layers_to_transform": ["0"]})", "layers_to_transform"},
+      {R"({"peft_type": "LORA", "r": 4, "layers_pattern": 3})", "layers_pattern"},
       {R"({"peft_type": "LORA", "r": 4, "exclude_modules": 3})", "exclude_modules"},
       {R"({"peft_type": "LORA", "r": 4, "lora_bias": true})", "lora_bias"},
       {R"({"peft_type": "LORA", "r": 4, "init_lora_weights": "pissa"})", "pissa"},

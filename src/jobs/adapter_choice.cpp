@@ -1,6 +1,9 @@
 #include "jobs/adapter_choice.h"
 
+#include <algorithm>
+
 #include "base/error.h"
+#include "base/file.h"
 #include "io/peft_adapter.h"
 
 namespace elenchus {
@@ -12,11 +15,18 @@ std::optional<LoraConfig> adapter_choice(const std::optional<std::filesystem::pa
   const auto refuse = [&](std::string_view what) {
     throw InputError(cat(source, ": ", what, ", which this build does not compute"));
   };
-  // PEFT lists a classifier's head under both of its usual names.
-  for (const std::string& module : config.modules_to_save)
-    if (config.task_type != "SEQ_CLS" || (module != "score" && module != "classifier"))
-      refuse(cat("modules_to_save has \"", module, "\""));
+  constexpr std::string_view kWhole[] = {"embed_tokens", "lm_head", "score", "classifier"};
+  for (const std::string& module : config.modules_to_save) {
+    const std::string_view name = std::string_view(module).substr(module.rfind('.') + 1);
+    if (std::ranges::find(kWhole, name) == std::end(kWhole))
+      refuse(cat("modules_to_save has \"", printable(module), "\""));
+  }
   LoraConfig lora;
+  lora.modules_to_save = config.modules_to_save;
+  lora.ensure_weight_tying = config.ensure_weight_tying;
+  for (const std::int64_t layer : config.layers_to_transform)
+    lora.layers_to_transform.push_back(int(layer));
+  lora.layers_pattern = config.layers_pattern;
   lora.r = int(config.r);
   lora.lora_alpha = config.lora_alpha;
   lora.use_rslora = config.use_rslora;

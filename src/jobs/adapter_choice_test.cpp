@@ -31,11 +31,16 @@ double relative_error(std::span<const float> a, std::span<const float> b) {
   return std::sqrt(difference / norm);
 }
 
-/// The tiny llama with an adapter of PEFT.
+/// The tiny model that an adapter of PEFT is for.
+fs::path base_of(const fs::path& adapter) {
+  return kGolden / read_adapter_config(adapter).base_model_name_or_path;
+}
+
+/// It with the adapter.
 struct Harness {
   explicit Harness(const fs::path& adapter, DType compute = DType::f32)
       : stream(Stream::open({}, 2)), arena(*stream, std::size_t{64} << 20), folder(adapter) {
-    ModelFiles files = open_model_files(kGolden / "llama_tied_scaled");
+    ModelFiles files = open_model_files(base_of(adapter));
     LoadOptions options{.load_in_4bit = false, .lora = adapter_choice(adapter)};
     options.max_positions = 64;
     options.compute = compute;
@@ -131,8 +136,7 @@ TEST_P(PeftVariants, SixteenBitActivationsKeepLossAndGradients) {
 }
 
 TEST_P(PeftVariants, TheDryPlanTakesWhatLoadingTakes) {
-  Harness harness(folder());
-  ModelFiles files = open_model_files(kGolden / "llama_tied_scaled");
+  ModelFiles files = open_model_files(base_of(folder()));
   const auto dry = Stream::open_dry({}), wet = Stream::open({}, 2);
   LoadOptions options{.load_in_4bit = true, .lora = adapter_choice(folder())};
   options.max_positions = 64;
@@ -142,7 +146,23 @@ TEST_P(PeftVariants, TheDryPlanTakesWhatLoadingTakes) {
   EXPECT_EQ(dry->allocated_bytes(), wet->allocated_bytes() - before);
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, PeftVariants, testing::Values("dora", "rslora"));
+INSTANTIATE_TEST_SUITE_P(Variants, PeftVariants,
+                         testing::Values("dora", "rslora", "layers", "head", "untied", "tied"));
+
+TEST(PeftVariants, OfFreshWholeModulesTheLogitsAreTheModels) {
+  for (const char* name : {"head", "untied", "tied"}) {
+    const fs::path adapter = kGolden / "variants" / name;
+    ModelFiles files = open_model_files(base_of(adapter));
+    Harness fresh(adapter), base(adapter);
+    LoadOptions options{.load_in_4bit = false, .lora = adapter_choice(adapter)};
+    options.max_positions = 64;
+    fresh.model = load_model(*fresh.stream, files, options);
+    options.lora.reset();
+    base.model = load_model(*base.stream, files, options);
+    EXPECT_EQ(fresh.model.unties_head, std::string_view(name) == "untied");
+    EXPECT_LT(relative_error(fresh.logits(0), base.logits(0)), 1e-6) << name;
+  }
+}
 
 TEST(PeftVariants, OfAFreshDoraTheWeightsAreTheModels) {
   const auto stream = Stream::open({}, 2);
@@ -200,9 +220,17 @@ TEST(PlanAdapter, NamesWhatDoesNotFit) {
     l.rank_pattern = {{"q_proj", 2}, {"layers.0.self_attn.q_proj", 3}};
   });
   expect_said("lora.alpha_pattern", [](LoraConfig& l) { l.alpha_pattern = {{"(", 2}}; });
-  expect_said("without dropout", [](LoraConfig& l) {
-    l.use_dora = true;
-    l.lora_dropout = 0.5;
+  expect_said("lora.layers_to_transform: found 2; expected blocks of this model, 0 to 1",
+              [](LoraConfig& l) {
+                l.layers_to_transform = {0, 2};
+              });
+  expect_said("lora.layers_to_transform: lora.target_modules is a regular", [](LoraConfig& l) {
+    l.layers_to_transform = {0};
+    l.target_modules = {".*q_proj"};
+  });
+  expect_said("nothing would be trained", [](LoraConfig& l) {
+    l.layers_to_transform = {0};
+    l.layers_pattern = {"h"};
   });
 }
 

@@ -39,6 +39,11 @@ AdapterFiles adapter_files(RunSetup& run, const AdapterPlan& adapter) {
   for (const auto& [name, rank] : run.recipe.lora.rank_pattern)
     out.config.rank_pattern[name] = rank;
   out.config.alpha_pattern = run.recipe.lora.alpha_pattern;
+  out.config.modules_to_save = run.recipe.lora.modules_to_save;
+  out.config.ensure_weight_tying = run.recipe.lora.ensure_weight_tying;
+  out.config.layers_to_transform.assign(run.recipe.lora.layers_to_transform.begin(),
+                                        run.recipe.lora.layers_to_transform.end());
+  out.config.layers_pattern = run.recipe.lora.layers_pattern;
   out.config.use_rslora = run.recipe.lora.use_rslora;
   out.config.use_dora = run.recipe.lora.use_dora;
   for (const auto& [name, bytes] : run.text.files) out.files.push_back({name, bytes});
@@ -91,8 +96,8 @@ void check_start(const LoraConfig& lora) {
   if (!lora.init_from) return;
   const std::optional<LoraConfig> start = adapter_choice(lora.init_from);
   const Json there = fields_to_json(*start), here = fields_to_json(lora);
-  for (const std::string_view key :
-       {"r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "bias"})
+  for (const std::string_view key : {"r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern",
+                                     "alpha_pattern", "bias", "ensure_weight_tying"})
     if (*there.find(key) != *here.find(key))
       throw UserError(cat("lora.init_from: ", *lora.init_from, " has ", key, " ",
                           there.find(key)->dump(), "; the recipe has ", here.find(key)->dump(),
@@ -160,6 +165,10 @@ int finetune(const FinetuneOptions& options) {
   const std::unique_ptr<Stream> stream = Stream::open(run.where.device, run.recipe.model.threads);
   LoadedModel model = load_model(*stream, run.files, run.load);
   model.decoder->set_recomputation(memory.recomputation);
+  if (model.unties_head)
+    tell(
+        "note: lora.modules_to_save trains the head or the embedding of a model where they are one "
+        "matrix: from here on they are two, as in PEFT; lora.ensure_weight_tying keeps them one");
   if (run.recipe.lora.init_from)
     load_adapter(*stream, model.decoder->params(),
                  open_adapter_weights(*run.recipe.lora.init_from));

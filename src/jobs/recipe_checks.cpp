@@ -93,8 +93,6 @@ void Checker::quantization() const {
   if (!quantization.load_in_4bit) return;
   require(quantization.bnb_4bit_quant_type == "nf4", "quantization.bnb_4bit_quant_type",
           "nf4 (the data type that is supported)");
-  require(quantization.bnb_4bit_use_double_quant, "quantization.bnb_4bit_use_double_quant",
-          "true (NF4 with double quantisation is what is supported), or load_in_4bit: false");
   require(quantization.bnb_4bit_quant_storage == "uint8", "quantization.bnb_4bit_quant_storage",
           "uint8 (the storage that is supported; it does not change any value)");
 }
@@ -106,21 +104,18 @@ void Checker::lora() const {
           "a number above 0 and at most 1000000");
   require(lora.lora_dropout >= 0 && lora.lora_dropout < 1, "lora.lora_dropout",
           "a number from 0 to below 1");
-  const auto is_head = [&](const std::string& module) {
-    return recipe_.model.task_type == TaskType::SEQ_CLS &&
-           (module == "score" || module == "classifier");
-  };
-  require(std::ranges::all_of(lora.modules_to_save, is_head), "lora.modules_to_save",
-          "an empty list (embeddings and heads stay as they are; adapters are what is trained; a "
-          "classifier's head always is)");
+  require(std::ranges::none_of(lora.modules_to_save, &std::string::empty), "lora.modules_to_save",
+          "a list of modules, such as [embed_tokens, lm_head]");
+  require(!lora.ensure_weight_tying || !lora.modules_to_save.empty(), "lora.ensure_weight_tying",
+          "lora.modules_to_save beside it, with embed_tokens or lm_head");
+  require(lora.layers_pattern.empty() || !lora.layers_to_transform.empty(), "lora.layers_pattern",
+          "lora.layers_to_transform beside it");
   for (const auto& [name, rank] : lora.rank_pattern)
     require(rank >= 1 && rank <= 4096, "lora.rank_pattern",
             cat("ranks from 1 to 4096; found ", printable(name), ": ", rank));
   for (const auto& [name, alpha] : lora.alpha_pattern)
     require(alpha > 0 && alpha <= 1e6, "lora.alpha_pattern",
             cat("numbers above 0 and at most 1000000; found ", printable(name), ": ", alpha));
-  require(!lora.use_dora || lora.lora_dropout == 0, "lora.lora_dropout",
-          "0 with lora.use_dora: true (DoRA is computed without dropout)");
   require(lora.loraplus_lr_ratio > 0 && lora.loraplus_lr_ratio <= 1e6, "lora.loraplus_lr_ratio",
           "a number above 0 and at most 1000000");
   require(std::ranges::none_of(lora.exclude_modules, &std::string::empty), "lora.exclude_modules",

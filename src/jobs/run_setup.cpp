@@ -62,6 +62,7 @@ ComputeType trained_in(const TrainingConfig& training) {
 
 LoadOptions load_options(const Recipe& recipe, const DeviceChoice& where) {
   return {.load_in_4bit = recipe.quantization.load_in_4bit,
+          .double_quant = recipe.quantization.bnb_4bit_use_double_quant,
           .lora = recipe.lora,
           .compute = choose_compute(
               where.device, {trained_in(recipe.training),

@@ -27,11 +27,17 @@ std::vector<double> logits_in(const fs::path& path) {
 }
 
 /// NF4 with double quantisation, steps of four micro-batches, a short last one, warm-up, cosine
-/// with restarts, some steps clipped.
+/// with restarts, some steps clipped. "whole" trains embedding and head too; "loraplus" has DoRA, the
+/// head, and the rates of PEFT's create_loraplus_optimizer.
 class Trajectory : public ::testing::TestWithParam<const char*> {
  protected:
   fs::path golden() const {
     return fs::path(ELENCHUS_TEST_FOLDER) / "golden" / (std::string("trajectory_") + GetParam());
+  }
+  /// Some train the model of another.
+  fs::path model() const {
+    const fs::path own = golden() / "model";
+    return fs::exists(own) ? own : golden().parent_path() / "trajectory_llama" / "model";
   }
   void train() {
     ::testing::internal::CaptureStderr();
@@ -45,7 +51,7 @@ class Trajectory : public ::testing::TestWithParam<const char*> {
   }
   /// Logits of the golden ids with an adapter.
   std::vector<double> adapted_logits(const fs::path& adapter) {
-    logits({.model = golden() / "model",
+    logits({.model = model(),
             .adapter = adapter,
             .load_in_4bit = true,
             .input = golden() / "ids.json",
@@ -66,7 +72,7 @@ TEST_P(Trajectory, EveryStepIsTheTrainersOfTransformers) {
   const Json state = Json::parse(read_text_file(state_file), "trainer_state.json");
   const Json::Array& history = state.at("log_history", "state").as_array("log_history");
   const Json::Array& wanted = steps.as_array("steps");
-  ASSERT_GE(wanted.size(), 60u);
+  ASSERT_GE(wanted.size(), 21u);
   ASSERT_GE(history.size(), wanted.size());
   std::map<std::string, double> largest;
   for (std::size_t i = 0; i < wanted.size(); ++i)
@@ -86,7 +92,8 @@ TEST_P(Trajectory, AnAdapterThatPeftTrainedHasPeftsLogits) {
   EXPECT_LT(relative_error(adapted_logits(golden() / "final"), final_logits), 1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Trajectory, ::testing::Values("llama", "gemma2"),
+INSTANTIATE_TEST_SUITE_P(Models, Trajectory,
+                         ::testing::Values("llama", "gemma2", "whole", "loraplus"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

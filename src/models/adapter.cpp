@@ -131,13 +131,44 @@ namespace {
                       key == "lora.target_modules" ? " (or write all-linear)" : ""));
 }
 
+/// layers_to_transform and layers_pattern: the blocks that are adapted, by their number in the
+/// names of modules.
+class ChosenLayers {
+ public:
+  ChosenLayers(const LoraConfig& config, const ModuleList& targets, std::int64_t layers)
+      : wanted_(config.layers_to_transform) {
+    if (!wanted_.empty() && targets.is_pattern())
+      throw UserError(
+          "lora.layers_to_transform: lora.target_modules is a regular expression, which says "
+          "itself "
+          "which blocks are meant; expected a list of modules, or all-linear");
+    for (const int layer : wanted_)
+      if (layer < 0 || layer >= layers)
+        throw UserError(cat("lora.layers_to_transform: found ", layer,
+                            "; expected blocks of this model, 0 to ", layers - 1));
+    for (const std::string& pattern : config.layers_pattern)
+      patterns_.emplace_back(cat("(?:.*?\\.)?(?:", pattern, ")\\.[0-9]+\\..*"),
+                             "lora.layers_pattern");
+  }
+  bool have(const std::string& module) const {
+    if (wanted_.empty()) return true;
+    const auto matches = [&](const RecipeRegex& regex) { return regex.matches(module); };
+    if (!patterns_.empty() && std::ranges::none_of(patterns_, matches)) return false;
+    // A module's name has one number: that of its block.
+    const std::size_t digit = module.find_first_of("0123456789");
+    const int layer = digit == module.npos ? -1 : std::atoi(module.c_str() + digit);
+    return std::ranges::find(wanted_, layer) != wanted_.end();
+  }
+
+ private:
+  const std::vector<int>& wanted_;
+  std::vector<RecipeRegex> patterns_;
+};
+
 }  // namespace
 
 AdapterPlan plan_adapter(const LoraConfig& config, const Architecture& architecture,
                          const DecoderConfig& decoder) {
-  if (config.use_dora && config.lora_dropout > 0)
-    throw UserError(cat("lora.lora_dropout: found ", config.lora_dropout,
-                        " with use_dora: true; DoRA is computed without dropout: set it to 0"));
   AdapterPlan plan;
   plan.dropout = float(config.lora_dropout);
   plan.use_dora = config.use_dora;
@@ -145,6 +176,7 @@ AdapterPlan plan_adapter(const LoraConfig& config, const Architecture& architect
   std::set<std::string> adapted, there;
   ModuleList targets(config.target_modules, "lora.target_modules"),
       excluded(config.exclude_modules, "lora.exclude_modules");
+  const ChosenLayers chosen(config, targets, decoder.layers);
   Patterns ranks(config.rank_pattern, "lora.rank_pattern");
   Patterns alphas(config.alpha_pattern, "lora.alpha_pattern");
   for (std::int64_t layer = 0; layer < decoder.layers; ++layer)
@@ -157,7 +189,7 @@ AdapterPlan plan_adapter(const LoraConfig& config, const Architecture& architect
       there.insert(last_name(name));
       const bool asked_for = targets.matches(name), left_out = excluded.matches(name);
       ModulePlan module;
-      if (asked_for && !left_out) {
+      if (asked_for && !left_out && chosen.have(name)) {
         adapted.insert(last_name(name));
         module.rank = ranks.of(name, config.r);
         const double divisor =
@@ -250,12 +282,22 @@ void init_adapter(Stream& stream, ParamSet& params, std::uint64_t seed) {
   }
 }
 
+namespace {
+
+bool has_name(const ParamSet& params, std::string_view name) {
+  return std::ranges::any_of(params.params(), [&](const Param& param) {
+    return param.name == name || param.second_name == name;
+  });
+}
+
+}  // namespace
+
 void load_adapter(Stream& stream, ParamSet& params, const TensorSource& source) {
   if (stream.dry()) return;
   constexpr std::string_view kPrefix = "base_model.model.";
   for (const TensorEntry& entry : source.entries())
     if (!entry.name.starts_with(kPrefix) ||
-        !params.find(std::string_view(entry.name).substr(kPrefix.size())))
+        !has_name(params, std::string_view(entry.name).substr(kPrefix.size())))
       throw InputError(cat(source.description(), ": tensor ", printable(entry.name),
                            " has no place in this model; the adapter was made for another model or "
                            "other target_modules"));

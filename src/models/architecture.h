@@ -17,6 +17,7 @@ enum class Slot {
   embedding,
   final_norm,
   head,
+  score,  ///< a classifier's head
   attention_norm,
   post_attention_norm,
   mlp_norm,

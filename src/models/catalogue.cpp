@@ -71,6 +71,8 @@ std::string gguf_module_name(Slot slot, std::int64_t layer) {
       return "output_norm";
     case Slot::head:
       return "output";
+    case Slot::score:
+      return "score";
     case Slot::attention_norm:
       return block + "attn_norm";
     case Slot::post_attention_norm:
@@ -110,6 +112,8 @@ std::string llama_module_name(Slot slot, std::int64_t layer) {
       return "model.norm";
     case Slot::head:
       return "lm_head";
+    case Slot::score:
+      return "score";
     case Slot::attention_norm:
       return block + "input_layernorm";
     case Slot::mlp_norm:

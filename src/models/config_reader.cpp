@@ -67,6 +67,15 @@ float ConfigReader::soft_cap(std::string_view key, double fallback) const {
   return float(positive(key, fallback));
 }
 
+std::optional<std::int64_t> ConfigReader::padding_token(
+    std::int64_t vocabulary, std::optional<std::int64_t> fallback) const {
+  const Json* value = config_.find("pad_token_id");
+  if (value && !value->is_integer()) return {};
+  std::optional<std::int64_t> token = value ? value->as_integer("pad_token_id") : fallback;
+  if (token && *token < 0) *token += vocabulary;  // as PyTorch counts
+  return token && *token >= 0 && *token < vocabulary ? token : std::nullopt;
+}
+
 std::vector<LayerTraits> ConfigReader::windows(std::int64_t layers, std::int64_t fallback,
                                                const std::function<bool(std::int64_t)>& usual,
                                                RopeUse rope) const {
@@ -187,6 +196,7 @@ DecoderConfig ConfigReader::sizes() const {
   c.mlp_width = integer("intermediate_size", 1, std::int64_t{1} << 20);
   c.vocabulary = integer("vocab_size", 1, kMaxVocabulary);
   c.max_positions = integer("max_position_embeddings", 1, std::int64_t{1} << 31, 2048);
+  c.padding_token = padding_token(c.vocabulary);
   c.norm_epsilon = float(positive("rms_norm_eps", 1e-6));
   if (c.heads % c.kv_heads != 0)
     throw InputError(cat(source_, ": num_attention_heads ", c.heads,

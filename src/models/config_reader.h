@@ -39,6 +39,9 @@ class ConfigReader {
   /// rope_parameters, or theta_key with, for full attention, rope_scaling.
   RopeConfig layer_rope(std::string_view type, std::string_view theta_key,
                         double default_theta) const;
+  /// pad_token_id; `fallback` where the key is missing, none where it is null or no token at all.
+  std::optional<std::int64_t> padding_token(std::int64_t vocabulary,
+                                            std::optional<std::int64_t> fallback = {}) const;
   /// The sizes every decoder has, checked against each other.
   DecoderConfig sizes() const;
 

@@ -28,17 +28,22 @@ std::variant<LmHead, ScoreHead> make_head(const DecoderParts& parts) {
                              .epsilon = parts.config.norm_epsilon,
                              .label_smoothing = parts.label_smoothing,
                              .soft_cap = parts.config.logit_soft_cap,
-                             .compute = parts.compute});
+                             .compute = parts.compute,
+                             .dweight = parts.dhead});
 }
 
 }  // namespace
 
 Decoder::Decoder(DecoderParts parts) : parts_(std::move(parts)), head_(make_head(parts_)) {}
 
+float Decoder::embedding_scale() const {
+  return rounded(parts_.config.embedding_scale, parts_.compute);
+}
+
 Tensor Decoder::embed(Context& ctx, ConstTensor tokens) const {
   Tensor h = ctx.arena.alloc({tokens.dim(0), parts_.config.width}, residual_type(parts_.compute));
   ops::embedding_forward(ctx.stream, h, std::get<DenseWeight>(parts_.embedding).matrix, tokens,
-                         rounded(parts_.config.embedding_scale, parts_.compute));
+                         embedding_scale());
   return h;
 }
 
@@ -68,7 +73,10 @@ LossSum Decoder::loss_and_backward(Context& ctx, ConstTensor tokens, const Targe
     parts_.blocks[b].backward(ctx, dh, frames[b].saved);
     ctx.arena.rewind(frames[b].mark);  // frees block b: its activations and scratch
   }
-  return sum(ctx.stream, row_loss, targets.labels);  // the embedding is frozen
+  if (parts_.dembedding)
+    ops::embedding_backward(ctx.stream, parts_.dembedding, dh, tokens, embedding_scale(),
+                            std::int32_t(parts_.config.padding_token.value_or(-1)));
+  return sum(ctx.stream, row_loss, targets.labels);
 }
 
 void Decoder::head_loss(Context& ctx, ConstTensor h, const Targets& targets,

@@ -19,6 +19,7 @@ struct DecoderParts {
   DType compute = DType::f32;    ///< of activations; the residual stream: residual_type()
   std::vector<Buffer> buffers;   ///< that the weights below lie in
   FrozenWeight embedding, head;  ///< [V, C]; the same matrix if tied; a classifier has no head
+  Tensor dembedding, dhead;      ///< f32 [V, C] of `params`: gradients of those trained, or empty
   ConstTensor final_norm;        ///< f32 [C]
   ParamSet params;
   std::vector<DecoderBlock> blocks;  ///< refer to `params` and `buffers`
@@ -62,6 +63,7 @@ class Decoder final : public LanguageModel {
   void set_recomputation(Recomputation recomputation) { recomputation_ = recomputation; }
 
  private:
+  float embedding_scale() const;
   Tensor embed(Context&, ConstTensor tokens) const;
   Tensor hidden(Context&, ConstTensor tokens) const;
   void head_loss(Context&, ConstTensor h, const Targets&, const LossOutputs&, Tensor dh,

@@ -44,6 +44,8 @@ struct DecoderConfig {
   std::int64_t max_positions = 0;
   float norm_epsilon = 1e-6f;
   bool tied_head = false;
+  /// The token whose embedding does not learn, as PyTorch's padding_idx.
+  std::optional<std::int64_t> padding_token;
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
   bool fused_projections = false;  ///< q, k and v are one module, gate and up another
   ops::Activation activation = ops::Activation::silu;

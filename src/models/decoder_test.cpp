@@ -336,6 +336,19 @@ TEST_P(PrequantisedLlama, TheDryPlanTakesWhatLoadingTakes) {
   EXPECT_EQ(wet->allocated_bytes() - before[0], dry->allocated_bytes() - before[1]);
 }
 
+TEST(SingleQuantisation, HasTheBitsOfBitsandbytes) {
+  LoadOptions options = Harness::options_of(false, true);
+  options.double_quant = false;
+  Harness made(golden("llama"), options, 2), stored(golden("llama_nf4_single"), options, 2);
+  for (const auto& row : kRows) EXPECT_EQ(made.logits(row), stored.logits(row));
+  ModelFiles files = open_model_files(golden("llama"));
+  const auto dry = Stream::open_dry({}), wet = Stream::open({}, 1);
+  const std::size_t before = wet->allocated_bytes();
+  const LoadedModel planned = load_model(*dry, files, options),
+                    loaded = load_model(*wet, files, options);
+  EXPECT_EQ(dry->allocated_bytes(), wet->allocated_bytes() - before);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, PrequantisedLlama,
                          testing::Values("llama_nf4", "llama_nf4_single"));
 

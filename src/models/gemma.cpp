@@ -11,6 +11,7 @@ namespace {
 DecoderConfig read_config(const Json& config, std::string_view source) {
   const ConfigReader reader(config, source);
   DecoderConfig c = reader.sizes();
+  c.padding_token = reader.padding_token(c.vocabulary, 0);
   // "gelu" in the first files means the tanh form too.
   if (reader.text("hidden_act", "") != "gelu")
     reader.expect_text("hidden_act", "gelu_pytorch_tanh");

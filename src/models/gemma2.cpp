@@ -14,6 +14,7 @@ namespace {
 DecoderConfig read_config(const Json& config, std::string_view source) {
   const ConfigReader reader(config, source);
   DecoderConfig c = reader.sizes();
+  c.padding_token = reader.padding_token(c.vocabulary, 0);
   reader.expect_text("hidden_activation", "gelu_pytorch_tanh");
   reader.expect_false("use_bidirectional_attention");
   c.activation = ops::Activation::gelu_tanh;

@@ -8,6 +8,7 @@
 #include "models/gguf_config.h"
 #include "models/rope_frequencies.h"
 #include "models/weight_reader.h"
+#include "models/whole_modules.h"
 #include "ops/dora/dora.h"
 #include "ops/elementwise/elementwise.h"
 #include "ops/nf4/nf4.h"
@@ -181,6 +182,60 @@ class BlockBuilder {
   std::vector<Buffer> buffers_;
 };
 
+/// The embedding and the language head: frozen, or the values of parameters.
+class VocabularyMatrices {
+ public:
+  VocabularyMatrices(WeightSource& reader, std::span<const WholeModule> whole,
+                     const DecoderConfig& config)
+      : reader_(reader),
+        whole_(whole),
+        shape_{config.vocabulary, config.width},
+        tied_(!reader.has_own_head(config.tied_head)) {}
+
+  void read_embedding(DecoderParts& parts) const {
+    if (const WholeModule* trained = find(Slot::embedding))
+      parts.dembedding = start(parts, *trained, Slot::embedding, parts.embedding);
+    else
+      parts.embedding = reader_.dense(Slot::embedding, 0, shape_);
+  }
+
+  enum class Head { own, shared, untied };
+  /// After the embedding.
+  Head read_head(DecoderParts& parts) const {
+    const Slot stored = tied_ ? Slot::embedding : Slot::head;
+    const WholeModule *trained = find(Slot::head), *embedding = find(Slot::embedding);
+    if (trained) {
+      parts.dhead = start(parts, *trained, stored, parts.head);
+    } else if (tied_ && (!embedding || !embedding->second_name.empty())) {
+      parts.head = parts.embedding;
+      parts.dhead = parts.dembedding;
+      return Head::shared;
+    } else {
+      parts.head = reader_.dense(stored, 0, shape_);
+    }
+    return tied_ ? Head::untied : Head::own;
+  }
+
+ private:
+  const WholeModule* find(Slot slot) const {
+    const auto found = std::ranges::find(whole_, slot, &WholeModule::slot);
+    return found == whole_.end() ? nullptr : &*found;
+  }
+  /// Reads a parameter's first values; returns its gradient.
+  Tensor start(DecoderParts& parts, const WholeModule& module, Slot stored,
+               FrozenWeight& weight) const {
+    const Param& param = *parts.params.find(module.entry().name);
+    reader_.read_into(param.value, stored, 0);
+    weight = DenseWeight{param.value};
+    return param.grad;
+  }
+
+  WeightSource& reader_;
+  std::span<const WholeModule> whole_;
+  Shape shape_;
+  bool tied_;
+};
+
 /// Finds the head among the parameters, gives it the values that the files have for it, and puts
 /// the class weights on the device.
 void add_score_head(Stream& stream, const WeightSource& source, const ClassifierOptions& options,
@@ -236,6 +291,7 @@ LoadedModel load_model(Stream& stream, ModelFiles& files, const LoadOptions& opt
                                .architecture = *model.architecture,
                                .gguf = gguf,
                                .prequantised = model.prequantised,
+                               .double_quant = options.double_quant,
                                .norm_offset = gguf ? 0 : model.architecture->hf_norm_offset,
                                .compute = options.compute});
   return build_model(stream, model, reader, options);
@@ -253,8 +309,12 @@ LoadedModel build_model(Stream& stream, ModelIdentity model, WeightSource& reade
     loaded.adapter = plan_adapter(*options.lora, *model.architecture, config);
     trained = adapter_entries(loaded.adapter, *model.architecture, config);
   }
-  if (options.classifier)
-    trained.push_back({std::string(kScoreName), {options.classifier->num_labels, config.width}});
+  const std::vector<WholeModule> whole =
+      whole_modules({.lora = options.lora,
+                     .tied_head = !reader.has_own_head(config.tied_head),
+                     .num_labels = options.classifier ? options.classifier->num_labels : 0},
+                    *model.architecture, config);
+  for (const WholeModule& module : whole) trained.push_back(module.entry());
   parts.params = ParamSet(stream, trained);
   init_adapter(stream, parts.params, options.seed);
   config.rope.divisors = reader.extra("rope_freqs.weight");
@@ -274,8 +334,8 @@ LoadedModel build_model(Stream& stream, ModelIdentity model, WeightSource& reade
       has_local ? upload_rope(stream, parts.buffers, config.local_rope, config, options)
                 : RopeTensors{};
 
-  const Shape vocabulary{config.vocabulary, config.width};
-  parts.embedding = reader.dense(Slot::embedding, 0, vocabulary);
+  const VocabularyMatrices vocabulary(reader, whole, config);
+  vocabulary.read_embedding(parts);
   BlockBuilder builder(stream, reader, model, options, loaded.adapter, parts.params);
   for (std::int64_t layer = 0; layer < config.layers; ++layer)
     parts.blocks.push_back(builder.block(layer, global, local));
@@ -283,8 +343,7 @@ LoadedModel build_model(Stream& stream, ModelIdentity model, WeightSource& reade
   if (options.classifier)
     add_score_head(stream, reader, *options.classifier, parts);
   else
-    parts.head = reader.has_own_head(config.tied_head) ? reader.dense(Slot::head, 0, vocabulary)
-                                                       : parts.embedding;
+    loaded.unties_head = vocabulary.read_head(parts) == VocabularyMatrices::Head::untied;
   for (Buffer& buffer : reader.take_buffers()) parts.buffers.push_back(std::move(buffer));
   for (Buffer& buffer : builder.take_buffers()) parts.buffers.push_back(std::move(buffer));
   parts.config = std::move(config);

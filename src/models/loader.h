@@ -20,6 +20,7 @@ struct ClassifierOptions {
 
 struct LoadOptions {
   bool load_in_4bit = true;
+  bool double_quant = true;        ///< of weights that are quantised here
   std::optional<LoraConfig> lora;  ///< none: the base model alone
   DType compute = DType::f32;
   std::int64_t max_positions = 2048;  ///< longest sequence that will be run
@@ -33,6 +34,7 @@ struct LoadOptions {
 struct LoadedModel {
   std::unique_ptr<Decoder> decoder;
   AdapterPlan adapter;                 ///< empty without one
+  bool unties_head = false;            ///< a tied head or its embedding is trained apart
   std::uint64_t base_fingerprint = 0;  ///< of every base weight as it was read
 };
 

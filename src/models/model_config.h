@@ -93,6 +93,8 @@ struct LoraConfig {
   /// expression.
   std::vector<std::string> target_modules = {"all-linear"};
   std::vector<std::string> exclude_modules;  ///< written as target_modules
+  std::vector<int> layers_to_transform;      ///< the only blocks that are adapted; empty: all
+  std::vector<std::string> layers_pattern;   ///< what the number of a block comes after in names
   /// r and lora_alpha of modules whose name, or its end after a dot, a key matches whole as a
   /// regular expression.
   std::map<std::string, int> rank_pattern;
@@ -100,6 +102,7 @@ struct LoraConfig {
   double lora_dropout = 0;
   LoraBias bias = LoraBias::none;
   std::vector<std::string> modules_to_save;
+  bool ensure_weight_tying = false;
   bool use_rslora = false;
   bool use_dora = false;
   double loraplus_lr_ratio = 1;
@@ -115,14 +118,22 @@ struct LoraConfig {
       s.target_modules);
     v(Field{"exclude_modules", "projections to leave out: a list, or a regular expression"},
       s.exclude_modules);
+    v(Field{"layers_to_transform", "the only blocks to adapt: a number, or a list"},
+      s.layers_to_transform);
+    v(Field{"layers_pattern", "of layers_to_transform: what stands before a block's number"},
+      s.layers_pattern);
     v(Field{"rank_pattern", "other ranks by module: {name or regular expression: r}"},
       s.rank_pattern);
     v(Field{"alpha_pattern", "other lora_alpha by module: {name or regular expression: alpha}"},
       s.alpha_pattern);
     v(Field{"lora_dropout", "dropout on the adapter's input"}, s.lora_dropout);
     v(Field{"bias", "which biases of the model to train: none, all, lora_only"}, s.bias);
-    v(Field{"modules_to_save", "modules trained and saved whole", {"lora_modules_to_save"}},
+    v(Field{"modules_to_save",
+            "modules trained and saved whole: embed_tokens, lm_head",
+            {"lora_modules_to_save"}},
       s.modules_to_save);
+    v(Field{"ensure_weight_tying", "of modules_to_save: keep a tied head and embedding one matrix"},
+      s.ensure_weight_tying);
     v(Field{"use_rslora", "scale by lora_alpha / sqrt(r)", {"peft_use_rslora"}}, s.use_rslora);
     v(Field{"use_dora",
             "train the length of each row of the weights apart from its direction (DoRA)",

@@ -3,15 +3,11 @@
 #include "base/error.h"
 
 namespace elenchus {
-namespace {
 
-/// Whether an entry of a list names this module.
-bool names(std::string_view entry, std::string_view module) {
+bool names_module(std::string_view entry, std::string_view module) {
   return module == entry || (module.size() > entry.size() && module.ends_with(entry) &&
                              module[module.size() - entry.size() - 1] == '.');
 }
-
-}  // namespace
 
 ModuleList::ModuleList(const std::vector<std::string>& entries, std::string_view key)
     : entries_(entries) {
@@ -22,7 +18,7 @@ ModuleList::ModuleList(const std::vector<std::string>& entries, std::string_view
 bool ModuleList::matches(std::string_view module) {
   bool any = false;
   for (const std::string& entry : entries_)
-    if (regex_ ? regex_->matches(module) : entry == "all-linear" || names(entry, module))
+    if (regex_ ? regex_->matches(module) : entry == "all-linear" || names_module(entry, module))
       any = (used_.insert(entry), true);
   return any;
 }

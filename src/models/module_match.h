@@ -11,6 +11,9 @@
 
 namespace elenchus {
 
+/// Whether an entry of a list names a module: by its whole name, or its end after a dot.
+bool names_module(std::string_view entry, std::string_view module);
+
 /// target_modules or exclude_modules. A list of names, each a module's whole name or its end after
 /// a dot; or one entry with the characters of a regular expression, which matches whole names.
 class ModuleList {

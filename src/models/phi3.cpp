@@ -11,6 +11,7 @@ namespace {
 DecoderConfig read_config(const Json& config, std::string_view source) {
   const ConfigReader reader(config, source);
   DecoderConfig c = reader.sizes();
+  c.padding_token = reader.padding_token(c.vocabulary, 32000);
   reader.expect_text("hidden_act", "silu");
   c.tied_head = reader.boolean("tie_word_embeddings", false);
   c.fused_projections = true;

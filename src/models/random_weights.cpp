@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/rng.h"
+#include "ops/elementwise/elementwise.h"
 #include "ops/nf4/nf4.h"
 
 namespace elenchus {
@@ -74,6 +75,14 @@ FrozenWeight RandomWeights::dense(Slot, std::int64_t, Shape shape) {
   const Tensor matrix = keep(shape, dense_dtype_);
   if (!stream_.dry()) fill(matrix, ConstTensor(matrix_.data(), {kPattern}, dense_dtype_));
   return DenseWeight{matrix};
+}
+
+void RandomWeights::read_into(Tensor out, Slot, std::int64_t) {
+  if (stream_.dry()) return;
+  const Buffer narrow(stream_, out.shape(), dense_dtype_);
+  fill(narrow.tensor(), ConstTensor(matrix_.data(), {kPattern}, dense_dtype_));
+  ops::convert(stream_, out, narrow.tensor());
+  stream_.synchronize();
 }
 
 ConstTensor RandomWeights::vector(Slot, std::int64_t, std::string_view part, std::int64_t length) {

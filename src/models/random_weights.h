@@ -15,6 +15,7 @@ class RandomWeights final : public WeightSource {
   std::string description() const override { return "random weights"; }
   FrozenWeight nf4(Slot slot, std::int64_t layer, Shape shape) override;
   FrozenWeight dense(Slot slot, std::int64_t layer, Shape shape) override;
+  void read_into(Tensor out, Slot slot, std::int64_t layer) override;
   ConstTensor vector(Slot slot, std::int64_t layer, std::string_view part,
                      std::int64_t length) override;
   bool has_own_head(bool tied) const override { return !tied; }

@@ -28,6 +28,7 @@ std::vector<bool> turning_layers(const Json& config, std::string_view source, st
 DecoderConfig read_config(const Json& config, std::string_view source) {
   const ConfigReader reader(config, source);
   DecoderConfig c = reader.sizes();
+  c.padding_token = reader.padding_token(c.vocabulary, 128004);
   reader.expect_text("hidden_act", "silu");
   c.tied_head = reader.boolean("tie_word_embeddings", true);
   c.qkv_bias = c.o_bias = reader.boolean("attention_bias", false);

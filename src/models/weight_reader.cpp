@@ -212,14 +212,17 @@ FrozenWeight WeightReader::nf4(Slot slot, std::int64_t layer, Shape shape) {
   if (files_.prequantised) return dense(slot, layer, shape);
   const TensorEntry& entry = entry_of(slot, layer, "weight", shape);
   const ops::Nf4Sizes sizes(shape.elements());
-  const ops::Nf4Storage storage{.codes = keep({sizes.code_bytes}, DType::u8),
-                                .scale_codes = keep({sizes.scale_codes}, DType::u8),
-                                .scale_scales = keep({sizes.scale_scales}, DType::f32)};
-  Nf4Weight weight{.shape = shape,
-                   .codes = storage.codes,
-                   .scale_codes = storage.scale_codes,
-                   .scale_scales = storage.scale_scales,
-                   .scale_map = scale_map_};
+  ops::Nf4Storage storage;
+  Nf4Weight weight;
+  weight.shape = shape;
+  weight.codes = storage.codes = keep({sizes.code_bytes}, DType::u8);
+  if (files_.double_quant) {
+    weight.scale_codes = storage.scale_codes = keep({sizes.scale_codes}, DType::u8);
+    weight.scale_scales = storage.scale_scales = keep({sizes.scale_scales}, DType::f32);
+    weight.scale_map = scale_map_;
+  } else {
+    weight.absmax = storage.absmax = keep({sizes.scale_codes}, DType::f32);
+  }
   if (stream_.dry()) return weight;
   if (!stream_.on_cuda()) {
     const std::span<float> values = read(entry);
@@ -286,6 +289,23 @@ FrozenWeight WeightReader::dense(Slot slot, std::int64_t layer, Shape shape) {
       for (const float v : values) narrow.push_back(T(v));
       return DenseWeight{upload({narrow.data(), shape, dtype})};
     }
+  });
+}
+
+void WeightReader::read_into(Tensor out, Slot slot, std::int64_t layer) {
+  const std::string name = name_of(slot, layer, "weight");
+  if (is_bnb_nf4(files_.source, name))
+    throw InputError(
+        cat(files_.source.description(), ": tensor ", printable(name),
+            " is stored in NF4, which cannot be trained whole; leave the module out of "
+            "lora.modules_to_save"));
+  const TensorEntry& entry = entry_of(slot, layer, "weight", out.shape());
+  if (stream_.dry()) return;
+  if (!stream_.on_cuda()) return read(entry, 0, out.values<float>());
+  const Tensor flat = out.reshaped({out.elements()});
+  read_in_pieces(entry, [&](std::int64_t first, std::span<const float> values) {
+    const std::int64_t count = std::int64_t(values.size());
+    stream_.copy(flat.rows(first, count), {values.data(), {count}, DType::f32});
   });
 }
 

@@ -20,6 +20,7 @@ struct WeightFiles {
   const Architecture& architecture;
   bool gguf = false;
   bool prequantised = false;   ///< what is not stored in NF4 stays as it is
+  bool double_quant = true;    ///< of NF4 made here: block scales are quantised again
   float norm_offset = 0;       ///< added to the weights of norms
   DType compute = DType::f32;  ///< on CUDA dense weights are kept in it if it is a 16-bit type
 };
@@ -35,6 +36,7 @@ class WeightReader final : public WeightSource {
   std::string description() const override { return files_.source.description(); }
   FrozenWeight nf4(Slot slot, std::int64_t layer, Shape shape) override;
   FrozenWeight dense(Slot slot, std::int64_t layer, Shape shape) override;
+  void read_into(Tensor out, Slot slot, std::int64_t layer) override;
   ConstTensor vector(Slot slot, std::int64_t layer, std::string_view part,
                      std::int64_t length) override;
   bool has_own_head(bool tied) const override;

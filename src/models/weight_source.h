@@ -24,6 +24,9 @@ class WeightSource {
   virtual FrozenWeight nf4(Slot slot, std::int64_t layer, Shape shape) = 0;
   /// [out, in] in f32, f16 or bf16, whichever it is stored in; other formats expanded to f32.
   virtual FrozenWeight dense(Slot slot, std::int64_t layer, Shape shape) = 0;
+  /// Writes [out, in] into `out` f32 on the stream's device: a matrix that is trained. InputError
+  /// also where it is stored in NF4.
+  virtual void read_into(Tensor out, Slot slot, std::int64_t layer) = 0;
   /// f32, any shape of one extent.
   virtual ConstTensor vector(Slot slot, std::int64_t layer, std::string_view part,
                              std::int64_t length) = 0;

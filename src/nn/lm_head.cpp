@@ -5,6 +5,7 @@
 #include "ops/cross_entropy/cross_entropy.h"
 #include "ops/elementwise/elementwise.h"
 #include "ops/frozen_linear/frozen_linear.h"
+#include "ops/matmul/matmul.h"
 #include "ops/rms_norm/rms_norm.h"
 
 namespace elenchus {
@@ -44,6 +45,9 @@ void LmHead::loss(Context& ctx, ConstTensor h, ConstTensor rows, ConstTensor lab
          .label_smoothing = config_.label_smoothing,
          .class_weights = {}});
     if (!dh) continue;
+    if (config_.dweight)
+      ops::matmul(ctx.stream, ctx.arena, config_.dweight, logits, ops::Transpose::transposed,
+                  normed, ops::Transpose::as_is, 1, 1);
     // normed has done its work: its memory takes the gradient.
     ops::frozen_linear_backward(ctx.stream, ctx.arena, normed, logits, {&part, 1}, {}, {});
     Tensor dx = ctx.arena.alloc({m, width}, h.dtype());

@@ -16,6 +16,7 @@ class LmHead {
     float label_smoothing = 0;
     float soft_cap = 0;          ///< logits become cap * tanh(logit / cap); 0: none
     DType compute = DType::f32;  ///< of normed rows and logits; h has its own type
+    Tensor dweight{};            ///< f32 [V, C] the weight's gradient, or empty: it is frozen
   };
   /// `weight` [V, C] outlives this object.
   LmHead(const FrozenWeight& weight, Config config);
@@ -24,7 +25,7 @@ class LmHead {
   std::int64_t chunk_rows(const Context& ctx) const;
 
   /// Writes row_loss f32 [M] and, if given, prediction i32 [M]; with `dh` given adds gradient_scale
-  /// * dloss/dh to dh[rows].
+  /// * dloss/dh to dh[rows], and dloss/dW likewise to a trained weight's gradient.
   void loss(Context& ctx, ConstTensor h, ConstTensor rows, ConstTensor labels, Tensor row_loss,
             Tensor prediction, Tensor dh, float gradient_scale) const;
   /// Writes the logits of the rows asked for, f32 [M, V].

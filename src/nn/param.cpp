@@ -17,7 +17,9 @@ ParamSet::ParamSet(Stream& stream, std::span<const Entry> entries) {
                        .value = values_.tensor().rows(first, count).reshaped(entry.shape),
                        .grad = grads_.tensor().rows(first, count).reshaped(entry.shape),
                        .weight_decay = entry.weight_decay,
-                       .rate_factor = entry.rate_factor});
+                       .rate_factor = entry.rate_factor,
+                       .wide_moments = entry.wide_moments,
+                       .second_name = entry.second_name});
     first += count;
   }
 }

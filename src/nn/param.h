@@ -15,7 +15,9 @@ struct Param {
                      ///< "model.layers.0.self_attn.q_proj.lora_A.weight"
   Tensor value, grad;
   bool weight_decay = true;
-  double rate_factor = 1;  ///< of the learning rate (LoRA+)
+  double rate_factor = 1;     ///< of the learning rate (LoRA+)
+  bool wide_moments = false;  ///< the optimizer keeps moments in f32 whatever it does for others
+  std::string second_name{};  ///< the tensor is saved under this name too; empty: once
 };
 
 /// All trained tensors of a model, values end to end in one buffer and gradients in another, in the
@@ -27,6 +29,8 @@ class ParamSet {
     Shape shape;
     bool weight_decay = true;
     double rate_factor = 1;
+    bool wide_moments = false;
+    std::string second_name{};
   };
   ParamSet() = default;
   ParamSet(Stream& stream, std::span<const Entry> entries);

@@ -31,7 +31,8 @@ AdamW::AdamW(Stream& stream, ParamSet& params, const TrainingConfig& config)
         "weight_decay is at least 0");
   expect(params.elements() > 0, "there is nothing to train");
   for (const Param& param : params.params())
-    add_range(param, is_8bit_optimizer(config.optim) && param.value.elements() >= kLeast8Bit);
+    add_range(param, is_8bit_optimizer(config.optim) && !param.wide_moments &&
+                         param.value.elements() >= kLeast8Bit);
   const auto zeros = [&](Buffer& buffer, std::int64_t count, DType dtype) {
     if (count == 0) return;
     buffer = Buffer(stream, {count}, dtype);

@@ -62,13 +62,15 @@ class OnHost {
   std::span<const float> elements_;
 };
 
-/// One tensor a parameter, each a part of the flat `values`, which outlives the writer.
+/// One tensor a name, each a part of the flat `values`, which outlives the writer.
 void add_parts(SafetensorsWriter& writer, const ParamSet& params, std::string_view prefix,
                std::span<const float> values) {
   for (const Param& param : params.params())
-    writer.add_f32(cat(prefix, param.name), extents(param.value.shape()),
-                   values.subspan(std::size_t(flat_offset(params, param)),
-                                  std::size_t(param.value.elements())));
+    for (const std::string& name : {param.name, param.second_name})
+      if (!name.empty())
+        writer.add_f32(cat(prefix, name), extents(param.value.shape()),
+                       values.subspan(std::size_t(flat_offset(params, param)),
+                                      std::size_t(param.value.elements())));
 }
 
 /// UserError (wrong_checkpoint) unless the file has the tensors `prefix`NAME in their shapes.

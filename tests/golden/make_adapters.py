@@ -55,10 +55,10 @@ def prequantised(name, **settings):
                   folder / "golden.safetensors")
 
 
-def variant(name, **settings):
-    """An adapter of PEFT on the tiny llama with biases: its logits, losses and every gradient."""
+def variant(name, base="llama_tied_scaled", **settings):
+    """An adapter of PEFT on a tiny model: its logits, losses and every gradient."""
     torch.manual_seed(13)
-    model = AutoModelForCausalLM.from_pretrained(HERE / "llama_tied_scaled", dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(HERE / base, dtype=torch.float32, attn_implementation="eager")
     peft = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
     with torch.no_grad():
         for key, parameter in peft.named_parameters():
@@ -69,9 +69,12 @@ def variant(name, **settings):
     peft.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)
     config = json.loads((folder / "adapter_config.json").read_text())
-    config.update(base_model_name_or_path="llama_tied_scaled")
+    config.update(base_model_name_or_path=base)
     if isinstance(config["target_modules"], list):
         config["target_modules"].sort()  # a set, in another order at every run
+    if config["modules_to_save"]:
+        # With ensure_weight_tying PEFT 0.21 adds the embedding's whole name at each save.
+        config["modules_to_save"] = sorted(set(config["modules_to_save"]))
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     out, nats = {}, 0
     for i, row in enumerate(ROWS):
@@ -82,7 +85,7 @@ def variant(name, **settings):
     out["nats"] = nats
     for key, parameter in peft.named_parameters():
         if parameter.grad is not None:
-            key = key.replace("base_model.model.", "", 1).replace(".default", "")
+            key = key.replace("base_model.model.", "", 1).replace(".modules_to_save", "").replace(".default", "")
             out["grad." + key.replace("lora_magnitude_vector.weight", "lora_magnitude_vector")] = parameter.grad
     save_file({k: v.detach().contiguous() for k, v in out.items()}, folder / "golden.safetensors")
 
@@ -111,6 +114,13 @@ if __name__ == "__main__":
     variant("rslora", r=4, lora_alpha=3, use_rslora=True, bias="lora_only",
             target_modules=r".*layers\.\d+\.(self_attn\.[qv]_proj|mlp\.up_proj)", exclude_modules=r".*1\.mlp.*",
             rank_pattern={"v_proj": 1})
+    variant("layers", base="llama", r=2, lora_alpha=3, target_modules=["q_proj", "down_proj"], layers_to_transform=1,
+            layers_pattern="layers")
+    variant("head", base="llama", r=2, lora_alpha=3, target_modules=["v_proj"], modules_to_save=["lm_head"])
+    # Scaled embeddings and capped logits; the head and the embedding become two matrices.
+    variant("untied", base="gemma2", r=2, lora_alpha=3, target_modules=["q_proj"],
+            modules_to_save=["embed_tokens", "lm_head"])
+    variant("tied", r=2, lora_alpha=3, target_modules=["q_proj"], modules_to_save=["lm_head"], ensure_weight_tying=True)
     prequantised("llama_nf4", bnb_4bit_use_double_quant=True)
     prequantised("llama_nf4_single", bnb_4bit_use_double_quant=False, bnb_4bit_quant_storage=torch.float32)
     print(json.dumps({p.name: p.stat().st_size for p in sorted(HERE.rglob("*")) if p.is_file()}, indent=1))

@@ -3,7 +3,7 @@
 step by step, from a committed adapter.
 
     venv/bin/pip install torch transformers peft bitsandbytes safetensors
-    venv/bin/python tests/golden/make_trajectories.py                        # writes trajectory_llama, trajectory_gemma2
+    venv/bin/python tests/golden/make_trajectories.py [NAME ...]             # writes trajectory_NAME, by default each
     venv/bin/python tests/golden/make_trajectories.py --adapters build/elenchus  # our adapter in PEFT: our logits and PEFT's
 
 A folder holds the model with its tokenizer, the adapter to start from, the rows, the recipe, and what the Trainer
@@ -19,6 +19,7 @@ import tempfile
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file, save_file
 from transformers import (AutoModelForCausalLM, BitsAndBytesConfig, Gemma2Config, LlamaConfig, PreTrainedTokenizerFast,
                           Trainer, TrainingArguments)
@@ -30,12 +31,19 @@ from tiny_run import write_tokenizer  # every byte a token, and two markers
 # Rows of whole blocks of 64: bitsandbytes 0.50.2 expands others wrongly on the CPU (a 32 x 32 weight comes back 37% off).
 SIZES = dict(vocab_size=258, hidden_size=64, intermediate_size=64, num_attention_heads=4, num_key_value_heads=2,
              max_position_embeddings=256, pad_token_id=257, eos_token_id=257, bos_token_id=None)
+LLAMA = LlamaConfig(**SIZES, num_hidden_layers=2, rms_norm_eps=1e-5)
 # Each with a max_grad_norm about which its gradients' norms lie, so that some steps are clipped and some are not.
 MODELS = {
-    "llama": (LlamaConfig(**SIZES, num_hidden_layers=2, rms_norm_eps=1e-5), 1.3),
+    "llama": (LLAMA, 1.3),
     "gemma2": (Gemma2Config(**SIZES, num_hidden_layers=3, head_dim=16, query_pre_attn_scalar=16, sliding_window=24,
                             attn_logit_softcapping=3.0, final_logit_softcapping=6.0), 0.5),
+    "whole": (LLAMA, 1.3),
+    "loraplus": (LLAMA, 1.3),
 }
+# What some add to LORA, and their epochs. They train the model of "llama", on its rows.
+CHANGES = {"whole": dict(modules_to_save=["embed_tokens", "lm_head"]),
+           "loraplus": dict(use_dora=True, modules_to_save=["lm_head"])}
+LORAPLUS_RATIO = {"loraplus": 8.0}
 # 20 whole steps of 4 micro-batches of 2 rows an epoch, and one of a whole micro-batch and a short one.
 ROWS, EPOCHS = 163, 3
 TRAINING = dict(num_train_epochs=EPOCHS, per_device_train_batch_size=2, gradient_accumulation_steps=4, learning_rate=0.02,
@@ -79,11 +87,13 @@ def quantised(model_folder):
                                                 device_map={"": "cpu"}, attn_implementation="eager")
 
 
-def write_recipe(folder, training):
-    recipe = {"model": {"model_name_or_path": "model", "device": "cpu"},
+def write_recipe(folder, lora, training):
+    shared = "../trajectory_llama/" if folder.name.removeprefix("trajectory_") in CHANGES else ""
+    recipe = {"model": {"model_name_or_path": shared + "model", "device": "cpu"},
               "quantization": {"load_in_4bit": True},
-              "lora": {**LORA, "target_modules": ["all-linear"], "init_from": "start"},
-              "data": {"train_file": "rows.jsonl", "train_fraction": 1, "sampling": "sequential", "format": "messages"},
+              "lora": {**lora, "target_modules": ["all-linear"], "init_from": "start"},
+              "data": {"train_file": shared + "rows.jsonl", "train_fraction": 1, "sampling": "sequential",
+                       "format": "messages"},
               "training": {**training, "output_dir": "output"}}
     (folder / "recipe.yaml").write_text(json.dumps(recipe, indent=1) + "\n")
 
@@ -95,10 +105,7 @@ def randomise(model):
             parameter.copy_((torch.randn_like(parameter) * (0.2 if parameter.dim() > 1 else 0.1) + centre).bfloat16())
 
 
-def make(name):
-    folder = HERE / f"trajectory_{name}"
-    config, max_grad_norm = MODELS[name]
-    training = {**TRAINING, "max_grad_norm": max_grad_norm}
+def write_model(folder, config):
     (folder / "model").mkdir(parents=True, exist_ok=True)
     torch.manual_seed(11)
     model = AutoModelForCausalLM.from_config(config).float()
@@ -107,19 +114,44 @@ def make(name):
     (folder / "model" / "generation_config.json").unlink(missing_ok=True)
     write_tokenizer(folder / "model")
     write_rows(folder / "rows.jsonl")
-    write_recipe(folder, training)
-    base = quantised(folder / "model")
+
+
+def optimizer(name, model):
+    """LoRA+'s, or None: the Trainer's own."""
+    if name not in LORAPLUS_RATIO:
+        return None
+    return create_loraplus_optimizer(model, torch.optim.AdamW, lr=TRAINING["learning_rate"],
+                                     loraplus_lr_ratio=LORAPLUS_RATIO[name],
+                                     loraplus_weight_decay=TRAINING["weight_decay"])
+
+
+def make(name):
+    folder = HERE / f"trajectory_{name}"
+    config, max_grad_norm = MODELS[name]
+    training = {**TRAINING, "max_grad_norm": max_grad_norm}
+    lora = {**LORA, **CHANGES.get(name, {})}
+    shared = HERE / "trajectory_llama" if name in CHANGES else folder
+    if name in CHANGES:
+        folder.mkdir(exist_ok=True)
+        training["num_train_epochs"] = 1
+    else:
+        write_model(folder, config)
+    ratio = {"loraplus_lr_ratio": LORAPLUS_RATIO[name]} if name in LORAPLUS_RATIO else {}
+    write_recipe(folder, {**lora, **ratio}, training)
+    torch.manual_seed(11)
+    base = quantised(shared / "model")
     base.name_or_path = "model"
-    peft = get_peft_model(base, LoraConfig(**LORA, target_modules="all-linear", task_type="CAUSAL_LM"))
+    peft = get_peft_model(base, LoraConfig(**lora, target_modules="all-linear", task_type="CAUSAL_LM"))
     peft.save_pretrained(folder / "start")
     (folder / "start" / "README.md").unlink(missing_ok=True)
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "model")
-    rows = [tokenized(tokenizer, json.loads(line)) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(shared / "model")
+    rows = [tokenized(tokenizer, json.loads(line)) for line in (shared / "rows.jsonl").read_text().splitlines()]
     with tempfile.TemporaryDirectory() as output:
         arguments = TrainingArguments(**training, output_dir=output, use_cpu=True, report_to=[], optim="adamw_torch",
                                       train_sampling_strategy="sequential", remove_unused_columns=False,
                                       gradient_checkpointing=False, disable_tqdm=True)
-        trainer = Trainer(model=peft, args=arguments, train_dataset=rows, data_collator=padded)
+        trainer = Trainer(model=peft, args=arguments, train_dataset=rows, data_collator=padded,
+                          optimizers=(optimizer(name, peft), None))
         trainer.train()
     steps = [{k: log[k] for k in ("step", "loss", "grad_norm", "learning_rate")}
              for log in trainer.state.log_history if "grad_norm" in log]
@@ -144,18 +176,20 @@ def check_adapters(program):
     """Trains with `program`, loads its adapter into PEFT and compares the logits of the two."""
     for name in MODELS:
         with tempfile.TemporaryDirectory() as folder:
-            folder = pathlib.Path(folder)
-            shutil.copytree(HERE / f"trajectory_{name}", folder, dirs_exist_ok=True)
+            for part in {name, "llama"}:
+                shutil.copytree(HERE / f"trajectory_{part}", pathlib.Path(folder) / f"trajectory_{part}")
+            shared = pathlib.Path(folder) / f"trajectory_{'llama' if name in CHANGES else name}"
+            folder = pathlib.Path(folder) / f"trajectory_{name}"
             run = lambda *words: subprocess.run([program, *map(str, words)], check=True)
             run("train", folder / "recipe.yaml", "--quiet")
-            tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "model")
-            lines = (folder / "rows.jsonl").read_text().splitlines()[:20]
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(shared / "model")
+            lines = (shared / "rows.jsonl").read_text().splitlines()[:20]
             ids = [tokenized(tokenizer, json.loads(line))["input_ids"] for line in lines]
             (folder / "ids.json").write_text(json.dumps(ids))
-            run("logits", "--model", folder / "model", "--adapter", folder / "output", "--load-in-4bit",
+            run("logits", "--model", shared / "model", "--adapter", folder / "output", "--load-in-4bit",
                 "--input", folder / "ids.json", "--output", folder / "logits.safetensors")
             ours = load_file(folder / "logits.safetensors")
-            peft = PeftModel.from_pretrained(quantised(folder / "model"), folder / "output").train()
+            peft = PeftModel.from_pretrained(quantised(shared / "model"), folder / "output").train()
             worst = 0
             for i, row in enumerate(ids):
                 with torch.no_grad():
@@ -169,5 +203,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--adapters"]:
         check_adapters(pathlib.Path(sys.argv[2]).resolve())
     else:
-        for model_name in MODELS:
+        for model_name in sys.argv[1:] or MODELS:
             make(model_name)

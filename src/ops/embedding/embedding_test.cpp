@@ -30,9 +30,39 @@ TEST_P(Embedding, IsTheScaledRowOfEachTokenRoundedTwice) {
     }
 }
 
+TEST_P(Embedding, BackwardAddsTheRowsOfEachTokenInTheirOrder) {
+  constexpr float kScale = 3.5f;
+  for (const std::int64_t columns : {1, 31, 300}) {
+    std::vector<std::int32_t> ids;
+    for (std::int32_t n = 0; n < 700; ++n) ids.push_back(n < 400 ? 2 : n * 37 % 50);
+    const std::int64_t rows = std::int64_t(ids.size());
+    const auto gradient = rounded(random_values(rows * columns, 1), dtype());
+    const auto start = random_values(50 * columns, 2);
+    const Held table(stream(), {50, columns}, DType::f32, start);
+    const Held dy(stream(), {rows, columns}, dtype(), gradient), tokens(stream(), ids);
+    constexpr std::int32_t kPadding = 7;
+    ops::embedding_backward(stream(), table, dy, tokens, kScale, kPadding);
+    std::vector<float> sums(std::size_t(50 * columns), 0.0f);
+    for (std::size_t i = 0; i < gradient.size(); ++i) {
+      const std::size_t row = i / std::size_t(columns), column = i % std::size_t(columns);
+      if (ids[row] == kPadding) continue;
+      sums[std::size_t(ids[row]) * std::size_t(columns) + column] += float(gradient[i]);
+    }
+    const auto from = rounded(start, DType::f32), found = table.values();
+    for (std::size_t i = 0; i < found.size(); ++i)
+      EXPECT_NEAR(found[i], from[i] + double(kScale) * double(sums[i]),
+                  1e-6 * std::abs(found[i]) + 1e-7);
+    const Held again(stream(), {50, columns}, DType::f32, start);
+    ops::embedding_backward(stream(), again, dy, tokens, kScale, kPadding);
+    EXPECT_EQ(again.values(), found);
+  }
+}
+
 TEST_P(Embedding, TakesNoRows) {
   const Held table(stream(), {7, 4}, dtype()), y(stream(), {0, 4}, dtype());
   ops::embedding_forward(stream(), y, table, Held(stream(), {0}, DType::i32));
+  const Held dtable(stream(), {7, 4}, DType::f32);
+  ops::embedding_backward(stream(), dtable, y, Held(stream(), {0}, DType::i32));
 }
 
 TEST_P(Embedding, ThrowsOnWrongShapes) {
@@ -48,6 +78,7 @@ TEST(EmbeddingCpu, RefusesATokenOutsideTheTable) {
   const auto stream = Stream::open({}, 1);
   const Held table(*stream, {7, 4}, DType::f32), y(*stream, {1, 4}, DType::f32);
   const Held tokens(*stream, std::vector{7});
+  EXPECT_THROW(ops::embedding_backward(*stream, table, y, tokens), InternalError);
   EXPECT_THROW(ops::embedding_forward(*stream, y, table, tokens), InternalError);
 }
 
@@ -55,6 +86,7 @@ TEST(EmbeddingDry, TouchesNothing) {
   const auto dry = Stream::open_dry({});
   const Tensor table = testing::dry_tensor(*dry, {7, 4}), y = testing::dry_tensor(*dry, {2, 4});
   ops::embedding_forward(*dry, y, table, testing::dry_tensor(*dry, {2}, DType::i32));
+  ops::embedding_backward(*dry, table, y, testing::dry_tensor(*dry, {2}, DType::i32));
 }
 
 }  // namespace
