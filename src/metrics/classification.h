@@ -9,39 +9,49 @@
 
 namespace elenchus {
 
-/// Counts classes; what is made of the counts is its subclasses' affair.
+/// Counts classes; what is made of the counts is its subclasses' affair. NaN if a score is NaN: no
+/// class is the most likely one then.
 class CountingMetric : public Metric {
  public:
   MetricInput input() const override { return MetricInput::none; }
-  void observe(const Prediction& prediction) override;
-  void reset() override { matrix_ = ConfusionMatrix(); }
+  void observe(const Prediction& prediction) final;
+  double result() const final;
+  void reset() final;
 
  protected:
-  const ConfusionMatrix& matrix() const { return matrix_; }
+  /// The metric of the rows counted, of which there may be none.
+  virtual double of(const ConfusionMatrix& matrix) const = 0;
 
  private:
   ConfusionMatrix matrix_;
+  bool unknown_ = false;  // a row had no most likely class
 };
 
 /// Share of rows whose most likely class is the true one.
 class Accuracy final : public CountingMetric {
  public:
   std::string_view name() const override { return "accuracy"; }
-  double result() const override;
+
+ private:
+  double of(const ConfusionMatrix& matrix) const override;
 };
 
 /// Mean recall of the classes that have rows (scikit-learn's balanced_accuracy_score).
 class BalancedAccuracy final : public CountingMetric {
  public:
   std::string_view name() const override { return "balanced_accuracy"; }
-  double result() const override;
+
+ private:
+  double of(const ConfusionMatrix& matrix) const override;
 };
 
 /// Mean F1 of the classes that have rows or predictions (scikit-learn's f1_score(average="macro")).
 class MacroF1 final : public CountingMetric {
  public:
   std::string_view name() const override { return "macro_f1"; }
-  double result() const override;
+
+ private:
+  double of(const ConfusionMatrix& matrix) const override;
 };
 
 /// Mean of -log p(true class), each at most -log of f64's epsilon (scikit-learn's log_loss).
@@ -79,7 +89,7 @@ class CalibrationError final : public Metric {
   std::array<Bin, 15> bins_;
 };
 
-/// The class of the highest log-probability; the first of equal ones.
+/// The class of the highest log-probability; the first of equal ones. None of them may be NaN.
 std::int64_t best_class(const Prediction& prediction);
 
 }  // namespace elenchus

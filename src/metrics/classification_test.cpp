@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "base/error.h"
 #include "metrics/metric_config.h"
@@ -62,6 +63,30 @@ TEST(ClassMetrics, StayFiniteForACertainMistake) {
   wrong.class_scores = {0, -1e30f};
   loss.observe(wrong);
   EXPECT_NEAR(loss.result(), 36.0437, 1e-3);
+}
+
+TEST(ClassMetrics, OfScoresThatAreNoNumbersAreNoNumbers) {
+  Accuracy accuracy;
+  BalancedAccuracy balanced;
+  MacroF1 f1;
+  LogLoss loss;
+  CalibrationError ece;
+  Prediction broken = row({0.5, 0.5}, 0);
+  broken.class_scores[1] = std::numeric_limits<float>::quiet_NaN();
+  Prediction wholly = broken;
+  wholly.class_scores[0] = broken.class_scores[1];
+  for (Metric* metric : std::initializer_list<Metric*>{&accuracy, &balanced, &f1, &loss, &ece}) {
+    metric->observe(row({0.9, 0.1}, 0));
+    metric->observe(wholly);
+    metric->observe(row({0.9, 0.1}, 0));
+    EXPECT_TRUE(std::isnan(metric->result())) << metric->name();
+    metric->reset();
+    metric->observe(row({0.9, 0.1}, 0));
+    EXPECT_FALSE(std::isnan(metric->result())) << metric->name();
+    if (metric == &loss) continue;  // it looks at the true class alone
+    metric->observe(broken);
+    EXPECT_TRUE(std::isnan(metric->result())) << metric->name();
+  }
 }
 
 TEST(Confusion, CountsPrintsAndWrites) {
