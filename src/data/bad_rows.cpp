@@ -31,7 +31,8 @@ std::string counts_text(const BadRowCounts& bad) {
 void check_bad_rows(const BadRowCounts& bad, std::int64_t all_rows, const DataConfig& config) {
   if (bad.rows == 0) return;
   const bool skip = config.bad_rows == BadRows::skip;
-  if (skip && double(bad.rows) <= config.bad_rows_limit * double(all_rows)) return;
+  const bool few = double(bad.rows) <= config.bad_rows_limit * double(all_rows);
+  if (skip && few) return;
   std::string text = bad.first.front();
   for (std::size_t i = 1; i < bad.first.size(); ++i) text += "\n" + bad.first[i];
   if (bad.rows > std::int64_t(bad.first.size()))
@@ -40,7 +41,8 @@ void check_bad_rows(const BadRowCounts& bad, std::int64_t all_rows, const DataCo
   text += skip ? cat("That is more than data.bad_rows_limit: ", config.bad_rows_limit,
                      " allows; correct the rows or raise the limit")
                : cat("Correct them, or set data.bad_rows: skip to leave out up to ",
-                     100 * config.bad_rows_limit, " % of the rows");
+                     100 * config.bad_rows_limit, " % of the rows",
+                     few ? "" : " (these are more: raise data.bad_rows_limit too)");
   throw InputError(text);
 }
 

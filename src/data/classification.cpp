@@ -1,6 +1,7 @@
 #include "data/classification.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <numeric>
 #include <set>
@@ -14,6 +15,8 @@ namespace elenchus {
 namespace {
 
 constexpr std::string_view kNothingToCompare = "both answers null";
+/// How transformers calls a class without a name, before its number.
+constexpr std::string_view kUnnamed = "LABEL_";
 
 /// One row, and the same with its answers exchanged where that is asked for.
 struct Example {
@@ -41,20 +44,89 @@ void check_columns(const RowSource& source, const std::string& path, const Class
   }
 }
 
-const ClassFormat& recognise(const Json& row) {
-  for (const ClassFormat& format : class_formats())
-    if (format.recognises(row)) return format;
-  throw InternalError("the last format takes every row");
+/// The format of a file whose first row this is. UserError if the recipe names columns that the
+/// format does not look at: they would decide nothing.
+const ClassFormat& format_of(const Json& row, const DataConfig& config) {
+  const ClassFormat* format = find_class_format(config.format);
+  const auto formats = class_formats();
+  if (!format)
+    format =
+        &*std::ranges::find_if(formats, [&](const auto& each) { return each.recognises(row); });
+  const DataConfig fallback;
+  const auto unused = [&](std::string_view key, const std::string& value,
+                          const std::string& usual) {
+    if (format->classes.empty() || value == usual) return;
+    throw UserError(cat("data.", key, ": found ", printable(value), ", but rows of format ",
+                        format->name, " have columns of their own, which count; leave the key out",
+                        ", or set data.format: classification to read that column"));
+  };
+  unused("label_column", config.label_column, fallback.label_column);
+  unused("text_column", config.text_column, fallback.text_column);
+  return *format;
+}
+
+RowError no_token() {
+  return RowError("text_no_token",
+                  "expected text that gives at least one token, found none: the score is read at a "
+                  "row's last token");
+}
+
+/// The number that a label is: 7, or LABEL_7 as transformers calls a class without a name.
+std::optional<std::int64_t> class_number(std::string_view label) {
+  if (label.starts_with(kUnnamed)) label.remove_prefix(kUnnamed.size());
+  const bool digits = !label.empty() && label.size() <= 9 &&
+                      std::ranges::all_of(label, [](char c) { return c >= '0' && c <= '9'; });
+  return digits ? std::optional(std::stoll(std::string(label))) : std::nullopt;
+}
+
+ClassName unnamed(std::int64_t number, bool given) {
+  return {.name = cat(kUnnamed, number), .given = given};
+}
+
+/// The classes that labels mean: those of the format; else, if every label is a number, num_labels
+/// classes without names; else the labels in sorted order. UserError: more than num_labels, or
+/// LABEL_<number> beside other names.
+std::vector<ClassName> classes_of(const std::set<std::string>& labels, const ClassFormat& format,
+                                  std::int64_t num_labels) {
+  std::vector<ClassName> classes;
+  const auto is_number = [](const std::string& label) { return class_number(label).has_value(); };
+  std::vector<std::string> ordered(format.classes.begin(), format.classes.end());
+  if (ordered.empty() && !std::ranges::all_of(labels, is_number))
+    ordered.assign(labels.begin(), labels.end());
+  const auto names = [&] {
+    std::string list;
+    for (std::size_t i = 0; i < std::min<std::size_t>(ordered.size(), 10); ++i)
+      list += cat(i > 0 ? ", " : "", printable(ordered[i]));
+    return list + (ordered.size() > 10 ? ", ..." : "");
+  };
+  if (std::int64_t(ordered.size()) > num_labels)
+    throw UserError(cat("model.num_labels: found ", num_labels, ", but the data has ",
+                        ordered.size(), " classes (", names(), "); set it to ", ordered.size(),
+                        " or more"));
+  for (const std::string& name : ordered) {
+    if (name.starts_with(kUnnamed) && is_number(name))
+      throw InputError(cat("the label '", printable(name), "' stands among others (", names(),
+                           "), but ", kUnnamed,
+                           "<number> is how a class without a name is called; "
+                           "expected only such labels, or none"));
+    classes.push_back({name, true});
+  }
+  const bool all_unnamed = ordered.empty();
+  for (auto i = std::int64_t(ordered.size()); i < num_labels; ++i)
+    classes.push_back(unnamed(i, all_unnamed));
+  return classes;
+}
+
+std::int64_t number_of(const std::string& label, const std::vector<ClassName>& classes) {
+  const auto found = std::ranges::find(classes, label, &ClassName::name);
+  return found != classes.end() ? found - classes.begin() : class_number(label).value_or(-1);
 }
 
 /// Fills a Dataset step by step.
 class Loader {
  public:
   Loader(const DataConfig& config, const ClassificationRules& rules)
-      : config_(config),
-        rules_(rules),
-        renderer_(config, rules.tokenizer),
-        format_(find_class_format(config.format)) {}
+      : config_(config), rules_(rules), renderer_(config, rules.tokenizer) {}
 
   std::vector<Example> read_files(std::span<const DataSource> sources);
   void name_classes(std::vector<Example>& train, std::vector<Example>& eval);
@@ -66,15 +138,13 @@ class Loader {
  private:
   void read_file(const DataSource& listed, std::vector<Example>& out);
   std::optional<Example> parse(const Json& row) const;
-  void number_labels(std::span<std::vector<Example>* const> parts);
-  void name_labels(std::span<std::vector<Example>* const> parts);
   std::optional<TokenizedRow> fitted(const ClassifiedText& text, const Example& example,
                                      RowCounts& counts);
 
   const DataConfig& config_;
   const ClassificationRules& rules_;
   ClassRenderer renderer_;
-  const ClassFormat* format_;
+  const ClassFormat* format_ = nullptr;  // known from the first row on
   std::int64_t rows_read_ = 0;
   Dataset data_;
 };
@@ -103,7 +173,7 @@ void Loader::read_file(const DataSource& listed, std::vector<Example>& out) {
     try {
       const std::optional<Json> row = source->next();
       if (!row) break;
-      if (!format_) format_ = &recognise(*row);
+      if (!format_) format_ = &format_of(*row, config_);
       if (first) check_columns(*source, path, *format_, config_, Labelled::yes);
       if (config_.swap_answers && !format_->compares_answers)
         throw UserError(cat("data.swap_answers: rows of format ", format_->name,
@@ -131,31 +201,14 @@ void Loader::read_file(const DataSource& listed, std::vector<Example>& out) {
     throw InputError(cat(printable(path, 512), ": holds no rows, expected at least one"));
 }
 
-bool is_number(std::string_view label) {
-  return !label.empty() && label.size() <= 9 &&
-         std::ranges::all_of(label, [](char c) { return c >= '0' && c <= '9'; });
-}
-
-ClassName unnamed(std::int64_t number, bool given) {
-  return {.name = cat("LABEL_", number), .given = given};
-}
-
 void Loader::name_classes(std::vector<Example>& train, std::vector<Example>& eval) {
-  std::vector<Example>* const parts[] = {&train, &eval};
-  bool numbers = true;
-  for (const auto* part : parts)
-    for (const Example& example : *part) numbers &= is_number(example.text.label);
-  if (numbers)
-    number_labels(parts);
-  else
-    name_labels(parts);
-}
-
-void Loader::number_labels(std::span<std::vector<Example>* const> parts) {
-  for (std::int64_t i = 0; i < rules_.num_labels; ++i) data_.classes.push_back(unnamed(i, true));
-  for (std::vector<Example>* part : parts)
+  std::set<std::string> labels;
+  for (const auto* part : {&train, &eval})
+    for (const Example& example : *part) labels.insert(example.text.label);
+  data_.classes = classes_of(labels, *format_, rules_.num_labels);
+  for (std::vector<Example>* part : {&train, &eval})
     std::erase_if(*part, [&](Example& example) {
-      example.label = std::stoll(example.text.label);
+      example.label = number_of(example.text.label, data_.classes);
       if (example.label < rules_.num_labels) return false;
       add_bad_row(
           data_.bad, data_.files, example.place,
@@ -166,33 +219,14 @@ void Loader::number_labels(std::span<std::vector<Example>* const> parts) {
     });
 }
 
-void Loader::name_labels(std::span<std::vector<Example>* const> parts) {
-  std::set<std::string> names;
-  if (format_->classes.empty())
-    for (const auto* part : parts)
-      for (const Example& example : *part) names.insert(example.text.label);
-  std::vector<std::string> ordered(names.begin(), names.end());
-  for (const std::string_view name : format_->classes) ordered.emplace_back(name);
-  if (std::int64_t(ordered.size()) > rules_.num_labels) {
-    std::string list;
-    for (std::size_t i = 0; i < std::min<std::size_t>(ordered.size(), 10); ++i)
-      list += cat(i > 0 ? ", " : "", printable(ordered[i]));
-    throw UserError(cat("model.num_labels: found ", rules_.num_labels, ", but the data has ",
-                        ordered.size(), " classes (", list, ordered.size() > 10 ? ", ..." : "",
-                        "); set it to ", ordered.size(), " or more"));
-  }
-  for (const std::string& name : ordered) data_.classes.push_back({name, true});
-  for (auto i = std::int64_t(ordered.size()); i < rules_.num_labels; ++i)
-    data_.classes.push_back(unnamed(i, false));
-  for (std::vector<Example>* part : parts)
-    for (Example& example : *part)
-      example.label = std::ranges::find(ordered, example.text.label) - ordered.begin();
-}
-
 std::optional<TokenizedRow> Loader::fitted(const ClassifiedText& text, const Example& example,
                                            RowCounts& counts) {
   TokenizedRow row = renderer_.render(text);
   const auto length = std::int64_t(row.ids.size());
+  if (length == 0) {
+    add_bad_row(data_.bad, data_.files, example.place, no_token());
+    return std::nullopt;
+  }
   counts.longest = std::max(counts.longest, length);
   if (&counts == &data_.train_counts) data_.train_lengths.push_back(length);
   if (length > config_.max_length) {
@@ -228,9 +262,7 @@ std::vector<TokenizedRow> Loader::render(std::span<const Example> examples, bool
   for (const Example& example : examples) {
     add(example.text, example, example.label);
     if (!with_swapped || !example.swapped) continue;
-    const auto named = [&](const ClassName& each) { return each.name == example.swapped->label; };
-    add(*example.swapped, example,
-        std::ranges::find_if(data_.classes, named) - data_.classes.begin());
+    add(*example.swapped, example, number_of(example.swapped->label, data_.classes));
   }
   return out;
 }
@@ -301,6 +333,7 @@ Dataset load_classification(const DataConfig& config, const ClassificationRules&
   std::optional<std::int64_t> limit;
   if (config.max_eval_samples) limit = *config.max_eval_samples;
   data.eval = loader.render(eval, false, limit, data.eval_counts);
+  loader.check_bad();  // rows without a token are known only now
   check_left_out("data.train_file", data.train_counts, config);
   check_left_out("the evaluation rows", data.eval_counts, config);
   if (data.train.empty())
@@ -310,28 +343,60 @@ Dataset load_classification(const DataConfig& config, const ClassificationRules&
   return std::move(data);
 }
 
-std::vector<TokenizedRow> load_unlabelled(const std::string& path, const DataConfig& config,
-                                          const Tokenizer& tokenizer, AnswerOrder order,
-                                          std::vector<std::string>& ids) {
-  const std::unique_ptr<RowSource> source = open_rows(path);
+std::optional<std::vector<ClassName>> read_class_names(const DataConfig& config,
+                                                       std::int64_t num_labels) {
   const ClassFormat* format = find_class_format(config.format);
+  if (format && !format->classes.empty()) return classes_of({}, *format, num_labels);
+  std::vector<std::string> paths;
+  for (const DataSource& source : config.train_file) paths.push_back(source.path);
+  paths.insert(paths.end(), config.eval_file.begin(), config.eval_file.end());
+  std::error_code ignored;
+  const auto missing = [&](const auto& path) { return !std::filesystem::exists(path, ignored); };
+  if (std::ranges::any_of(paths, missing)) return std::nullopt;
+  std::set<std::string> labels;
+  format = nullptr;  // known from the first row on
+  for (const std::string& path : paths) {
+    const std::unique_ptr<RowSource> source = open_rows(path);
+    for (bool first = true;; first = false) {
+      try {
+        const std::optional<Json> row = source->next();
+        if (!row) break;
+        if (!format) format = &format_of(*row, config);
+        if (!format->classes.empty()) return classes_of({}, *format, num_labels);
+        if (first) check_columns(*source, path, *format, config, Labelled::yes);
+        const auto text = format->parse(*row, config, Labelled::yes, AnswerOrder::as_given);
+        if (text) labels.insert(text->label);
+      } catch (const RowError&) {  // training says what is wrong with it
+      }
+    }
+  }
+  if (!format)
+    throw InputError(cat(printable(paths.front(), 512), ": holds no rows, expected at least one"));
+  return classes_of(labels, *format, num_labels);
+}
+
+UnlabelledRows load_unlabelled(const std::string& path, const DataConfig& config,
+                               const Tokenizer& tokenizer, AnswerOrder order) {
+  const std::unique_ptr<RowSource> source = open_rows(path);
+  const ClassFormat* format = nullptr;
   const ClassRenderer renderer(config, tokenizer);
-  std::vector<TokenizedRow> out;
-  ids.clear();
+  UnlabelledRows out;
   for (;;) {
     try {
       const std::optional<Json> row = source->next();
       if (!row) break;
-      if (!format) format = &recognise(*row);
-      if (out.empty()) check_columns(*source, path, *format, config, Labelled::no);
+      if (!format) format = &format_of(*row, config);
+      if (out.rows.empty()) check_columns(*source, path, *format, config, Labelled::no);
       if (order == AnswerOrder::swapped && !format->compares_answers)
         throw UserError(cat("--average-swapped: rows of format ", format->name,
                             " have no two answers to exchange; leave it out"));
       const auto text = format->parse(*row, config, Labelled::no, order);
       expect(text.has_value(), "a row without a class is never left out");
-      out.push_back(renderer.render_cut(*text));
-      out.back().number = source->place().number;
-      ids.push_back(row->find("id") ? value_text(*row, "id") : cat(out.back().number));
+      TokenizedRow made = renderer.render_cut(*text);
+      if (made.ids.empty()) throw no_token();
+      made.number = source->place().number;
+      out.rows.push_back(std::move(made));
+      out.ids.push_back(row->find("id") ? value_text(*row, "id") : cat(out.rows.back().number));
     } catch (const RowError& error) {
       const RowPlace place = source->place();
       throw InputError(cat(printable(path, 512), ": row ", place.number + 1, " (line ", place.line,
@@ -339,7 +404,7 @@ std::vector<TokenizedRow> load_unlabelled(const std::string& path, const DataCon
                            "]; every row gets an answer, so correct it or take it out"));
     }
   }
-  if (out.empty())
+  if (out.rows.empty())
     throw InputError(cat(printable(path, 512), ": holds no rows, expected at least one"));
   return out;
 }

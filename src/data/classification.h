@@ -35,20 +35,31 @@ struct ClassificationRules {
 };
 
 /// Reads everything that `config` names: Dataset's rows have labels and no conversations. Class
-/// names come from the format, or from the labels: all of them numbers below num_labels, or names,
-/// which are numbered in sorted order. Parts are split as load_dataset() does, or by folds. UserError
-/// and InputError as load_dataset(), and: more classes than num_labels, a column that a CSV file
-/// lacks, fewer rows than folds.
+/// names come from the format, or from the labels: all of them numbers below num_labels (7 or
+/// LABEL_7), or names, which are numbered in sorted order. Parts are split as load_dataset() does,
+/// or by folds. UserError and InputError as load_dataset(), and: more classes than num_labels, a
+/// column that a CSV file lacks, fewer rows than folds, a row without any token.
 Dataset load_classification(const DataConfig& config, const ClassificationRules& rules,
                             std::uint64_t seed);
 
-/// One file without classes, every row of it, in its order, cut to max_length (truncation: drop and
-/// error cut the end, for every row wants an answer). Rows that cannot be read are errors. With
-/// `order` swapped the rows are those of the exchanged answers; UserError unless the format
-/// compares answers. `ids` gets each row's id, or its number where the file has no column "id".
-std::vector<TokenizedRow> load_unlabelled(const std::string& path, const DataConfig& config,
-                                          const Tokenizer& tokenizer, AnswerOrder order,
-                                          std::vector<std::string>& ids);
+/// Dataset::classes of load_classification(), without making tokens; faulty rows are passed over.
+/// None where the rows' labels are needed and their files are not there. UserError and InputError of
+/// the files and of the classes themselves.
+std::optional<std::vector<ClassName>> read_class_names(const DataConfig& config,
+                                                       std::int64_t num_labels);
+
+/// Rows to be classified, in the order of their file.
+struct UnlabelledRows {
+  std::vector<TokenizedRow> rows;
+  std::vector<std::string> ids;  ///< the column "id", or the row's number where there is none
+};
+
+/// One file without classes, every row of it, cut to max_length (truncation: drop and error cut the
+/// end, for every row wants an answer). InputError with the line: a row that cannot be read, or has
+/// no token. With `order` swapped the rows are those of the exchanged answers; UserError unless the
+/// format compares answers.
+UnlabelledRows load_unlabelled(const std::string& path, const DataConfig& config,
+                               const Tokenizer& tokenizer, AnswerOrder order);
 
 /// What describe() says of a classifier's parts: rows, tokens and classes, cut and left out.
 std::string class_parts_text(const Dataset& dataset, const DataConfig& config);

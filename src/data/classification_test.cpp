@@ -258,24 +258,95 @@ TEST_F(Classification, ReadsRowsToPredictWithoutLabelsAndInOrder) {
   const std::string path =
       file("test.csv", cat("id,prompt,response_a,response_b\n9,\"[\"\"p\"\"]\",[null],[null]\n",
                            "4,\"[\"\"p\"\"]\",\"[\"\"x\"\"]\",\"[\"\"y\"\"]\"\n"));
-  std::vector<std::string> ids;
-  auto rows = load_unlabelled(path, config_, tokenizer_, AnswerOrder::as_given, ids);
-  EXPECT_EQ(ids, (std::vector<std::string>{"9", "4"}));
-  EXPECT_EQ(text_of(rows[1]), "x|y");
-  rows = load_unlabelled(path, config_, tokenizer_, AnswerOrder::swapped, ids);
-  EXPECT_EQ(text_of(rows[1]), "y|x");
+  const auto read = [&](const std::string& from, AnswerOrder order) {
+    return load_unlabelled(from, config_, tokenizer_, order);
+  };
+  const UnlabelledRows given = read(path, AnswerOrder::as_given);
+  EXPECT_EQ(given.ids, (std::vector<std::string>{"9", "4"}));
+  EXPECT_EQ(text_of(given.rows[1]), "x|y");
+  EXPECT_EQ(text_of(read(path, AnswerOrder::swapped).rows[1]), "y|x");
   config_.text_template.reset();
   const std::string plain = file("plain.csv", "text\nhello\n");
-  rows = load_unlabelled(plain, config_, tokenizer_, AnswerOrder::as_given, ids);
-  EXPECT_EQ(ids, std::vector<std::string>{"0"});
-  expect_has(
-      refusal([&] { load_unlabelled(plain, config_, tokenizer_, AnswerOrder::swapped, ids); }),
-      "--average-swapped");
-  expect_has(refusal([&] {
-               load_unlabelled(file("bad.csv", "text\nok\n\"\"\n"), config_, tokenizer_,
-                               AnswerOrder::as_given, ids);
-             }),
+  EXPECT_EQ(read(plain, AnswerOrder::as_given).ids, std::vector<std::string>{"0"});
+  expect_has(refusal([&] { read(plain, AnswerOrder::swapped); }), "--average-swapped");
+  expect_has(refusal([&] { read(file("bad.csv", "text\nok\n\"\"\n"), AnswerOrder::as_given); }),
              "row 2 (line 3)");
+}
+
+TEST_F(Classification, RefusesRowsWithoutAnyToken) {
+  // No text of the template's own, and this tokenizer adds no BOS.
+  config_.text_template = "{response_a}{response_b}";
+  const std::string some = arena_row(R"(["p"])", R"(["a"])", R"(["b"])");
+  const std::string none = arena_row(R"(["p"])", R"([""])", "[null]");
+  expect_has(csv_refusal(cat(kArenaHeader, some, none)), "row 2 (line 3)");
+  expect_has(csv_refusal(cat(kArenaHeader, some, none)), "text_no_token 1");
+  expect_has(refusal([&] {
+               load_unlabelled(file("test.csv", cat(kArenaHeader, some, none)), config_, tokenizer_,
+                               AnswerOrder::as_given);
+             }),
+             "row 2 (line 3): expected text that gives at least one token");
+  config_.bad_rows = BadRows::skip;
+  config_.bad_rows_limit = 0.5;
+  EXPECT_EQ(load_csv(cat(kArenaHeader, some, none)).train.size(), 1u);
+}
+
+TEST_F(Classification, TakesTransformersDefaultNamesForTheirNumbers) {
+  const Dataset data = load_csv("text,label\na,LABEL_10\nb,LABEL_2\n", 11);
+  EXPECT_EQ(data.train[0].label, 10);
+  EXPECT_EQ(data.train[1].label, 2);
+  EXPECT_EQ(data.classes[2].name, "LABEL_2");
+  expect_has(csv_refusal("text,label\na,LABEL_3\n", 3), "found class 3, expected 0 to 2");
+  expect_has(csv_refusal("text,label\na,LABEL_2\nb,cat\n", 3),
+             "the label 'LABEL_2' stands among others (LABEL_2, cat)");
+}
+
+TEST_F(Classification, RefusesColumnsThatTheArenaFormatWouldNotLookAt) {
+  const std::string rows = cat(kArenaHeader, arena_row("[\"p\"]", "[\"a\"]", "[\"b\"]"));
+  config_.label_column = "winner";
+  expect_has(csv_refusal(rows), "data.label_column: found winner, but rows of format arena");
+  config_.label_column = "label";
+  config_.text_column = "prompt";
+  expect_has(csv_refusal(rows), "data.text_column: found prompt");
+  config_.format = "classification";
+  config_.label_column = "winner_tie";
+  EXPECT_EQ(text_of(load_csv(rows).train[0]), "[\"p\"]");
+}
+
+TEST_F(Classification, ExchangesAllThatBelongsToTheAnswers) {
+  config_.swap_answers = true;
+  config_.text_template = "{model_a}:{response_a}|{model_b}:{response_b}";
+  const auto csv = [](std::string_view columns) {
+    return cat("prompt,response_a,response_b,", columns,
+               ",winner_model_a,winner_model_b,winner_tie\n");
+  };
+  const Dataset data =
+      load_csv(cat(csv("model_a,model_b"), "\"[\"\"p\"\"]\",\"[\"\"x\"\"]\",\"[\"\"y\"\"]\"",
+                   ",gpt,llama,1,0,0\n"));
+  EXPECT_EQ(text_of(data.train[0]), "gpt:x|llama:y");
+  EXPECT_EQ(text_of(data.train[1]), "llama:y|gpt:x");
+  EXPECT_EQ(data.train[1].label, 1);
+  config_.text_template = "{model_a}{response_a}{response_b}";
+  expect_has(csv_refusal(cat(csv("model_a"),
+                             "\"[\"\"p\"\"]\",\"[\"\"x\"\"]\",\"[\"\"y\"\"]\",gpt,1,0,0\n")),
+             "{model_a} changes places with {model_b}, which the row does not have");
+}
+
+TEST_F(Classification, ReadsTheNamesOfItsClassesAlone) {
+  const auto names = [&]() -> std::string {
+    const auto classes = read_class_names(config_, 3);
+    if (!classes) return "unknown";
+    std::string out;
+    for (const ClassName& each : *classes) out += each.name + (each.given ? " " : "? ");
+    return out;
+  };
+  config_.train_file = {file("train.csv", "text,label\nx,dog\n,bad row\ny,cat\n")};
+  EXPECT_EQ(names(), "cat dog LABEL_2? ");
+  config_.eval_file = {file("eval.csv", "text,label\nx,ant\n")};
+  EXPECT_EQ(names(), "ant cat dog ");
+  config_.eval_file = {(folder_ / "missing.csv").string()};
+  EXPECT_EQ(names(), "unknown");
+  config_.format = "arena";
+  EXPECT_EQ(names(), "winner_model_a winner_model_b winner_tie ");
 }
 
 TEST_F(Classification, KnowsItsFormatsByName) {

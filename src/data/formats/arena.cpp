@@ -146,6 +146,29 @@ struct Sides {
   Side prompt, a, b;
 };
 
+/// The column that stands in the place of `name` where the answers change places: of a pair such as
+/// model_a and model_b, the other one.
+std::string exchanged_column(const Json& row, const std::string& name) {
+  const bool a = name.ends_with("_a"), b = name.ends_with("_b");
+  if (!a && !b) return name;
+  std::string other = name;
+  other.back() = a ? 'b' : 'a';
+  if (!row.find(other))
+    throw RowError("arena_no_pair",
+                   cat("data.text_template: {", printable(name), "} changes places with {",
+                       printable(other), "}, which the row does not have"));
+  return other;
+}
+
+/// The template with the columns of exchanged answers in each other's places. The answers
+/// themselves are exchanged in `sides`.
+std::vector<TemplatePiece> exchanged(std::vector<TemplatePiece> pieces, const Json& row) {
+  for (TemplatePiece& piece : pieces)
+    if (piece.column && piece.text != kAnswerA && piece.text != kAnswerB)
+      piece.text = exchanged_column(row, piece.text);
+  return pieces;
+}
+
 /// The template filled in once; `turn` chooses one turn, none joins them.
 void add_text(std::vector<TextPart>& parts, std::span<const TemplatePiece> pieces, const Json& row,
               const Sides& sides, std::optional<std::size_t> turn) {
@@ -181,8 +204,11 @@ std::optional<ClassifiedText> parse(const Json& row, const DataConfig& config, L
           "arena_turns_differ",
           cat("found ", turns, " turns of the user, ", sides.a.turns.size(), " of model A and ",
               sides.b.turns.size(), " of model B, expected as many"));
-  if (order == AnswerOrder::swapped) std::swap(sides.a, sides.b);
-  const std::vector<TemplatePiece> pieces = pieces_of(config);
+  std::vector<TemplatePiece> pieces = pieces_of(config);
+  if (order == AnswerOrder::swapped) {
+    std::swap(sides.a, sides.b);
+    pieces = exchanged(std::move(pieces), row);
+  }
   if (config.turns == Turns::joined || turns == 0) {
     add_text(out.parts, pieces, row, sides, std::nullopt);
   } else {
