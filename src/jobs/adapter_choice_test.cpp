@@ -8,9 +8,11 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "io/peft_adapter.h"
 #include "models/device_batch.h"
 #include "models/loader.h"
+#include "testing/temporary_folder.h"
 
 namespace elenchus {
 namespace {
@@ -41,7 +43,7 @@ struct Harness {
   explicit Harness(const fs::path& adapter, DType compute = DType::f32)
       : stream(Stream::open({}, 2)), arena(*stream, std::size_t{64} << 20), folder(adapter) {
     ModelFiles files = open_model_files(base_of(adapter));
-    LoadOptions options{.load_in_4bit = false, .lora = adapter_choice(adapter)};
+    LoadOptions options{.load_in_4bit = false, .lora = adapter_choice(adapter, {files})};
     options.max_positions = 64;
     options.compute = compute;
     model = load_model(*stream, files, options);
@@ -138,7 +140,7 @@ TEST_P(PeftVariants, SixteenBitActivationsKeepLossAndGradients) {
 TEST_P(PeftVariants, TheDryPlanTakesWhatLoadingTakes) {
   ModelFiles files = open_model_files(base_of(folder()));
   const auto dry = Stream::open_dry({}), wet = Stream::open({}, 2);
-  LoadOptions options{.load_in_4bit = true, .lora = adapter_choice(folder())};
+  LoadOptions options{.load_in_4bit = true, .lora = adapter_choice(folder(), {files})};
   options.max_positions = 64;
   const std::size_t before = wet->allocated_bytes();
   const LoadedModel planned = load_model(*dry, files, options),
@@ -154,7 +156,7 @@ TEST(PeftVariants, OfFreshWholeModulesTheLogitsAreTheModels) {
     const fs::path adapter = kGolden / "variants" / name;
     ModelFiles files = open_model_files(base_of(adapter));
     Harness fresh(adapter), base(adapter);
-    LoadOptions options{.load_in_4bit = false, .lora = adapter_choice(adapter)};
+    LoadOptions options{.load_in_4bit = false, .lora = adapter_choice(adapter, {files})};
     options.max_positions = 64;
     fresh.model = load_model(*fresh.stream, files, options);
     options.lora.reset();
@@ -185,6 +187,95 @@ TEST(PeftVariants, OfAFreshDoraTheWeightsAreTheModels) {
   }
   EXPECT_EQ(magnitudes, 14u);
   EXPECT_EQ(biases, 14u);
+}
+
+/// What is said of an adapter folder in which some files are changed or missing.
+class AdapterFolder : public testing::Test {
+ protected:
+  AdapterFolder() { fs::copy(kGolden / "llama_classifier" / "adapter", adapter_); }
+  void write(std::string_view name, std::string_view text) {
+    write_file_atomically(adapter_ / name, text);
+  }
+  std::string refusal(TaskType task) {
+    ModelFiles base = open_model_files(kGolden / "llama");
+    try {
+      (void)adapter_choice(adapter_, {base, task});
+    } catch (const InputError& error) {
+      return error.what();
+    }
+    return "accepted";
+  }
+  /// What is said while the adapter is loaded onto the tiny llama.
+  std::string said() {
+    const auto stream = Stream::open({}, 1);
+    ModelFiles base = open_model_files(kGolden / "llama");
+    LoadOptions options{.load_in_4bit = false, .lora = adapter_choice(adapter_, {base})};
+    options.max_positions = 64;
+    options.classifier = ClassifierOptions{.num_labels = 4};
+    LoadedModel model = load_model(*stream, base, options);
+    fingerprint_ = fingerprint_text(model);
+    testing::internal::CaptureStderr();
+    load_adapter_folder(*stream, model, adapter_, base);
+    return testing::internal::GetCapturedStderr();
+  }
+  static void expect_has(const std::string& text, std::string_view part) {
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  }
+  TemporaryFolder folder_;
+  fs::path adapter_ = folder_ / "adapter";
+  std::string fingerprint_;
+};
+
+TEST_F(AdapterFolder, IsRefusedForAnotherTaskOrArchitecture) {
+  EXPECT_EQ(refusal(TaskType::SEQ_CLS), "accepted");
+  expect_has(refusal(TaskType::CAUSAL_LM), "task_type: found SEQ_CLS, expected CAUSAL_LM");
+  write("config.json", R"({"architectures": ["LlamaForSequenceClassification"]})");
+  EXPECT_EQ(refusal(TaskType::SEQ_CLS), "accepted");
+  write("config.json", R"({"architectures": ["Qwen3ForSequenceClassification"]})");
+  expect_has(refusal(TaskType::SEQ_CLS),
+             "architectures: found Qwen3ForSequenceClassification, but");
+  fs::remove(adapter_ / "config.json");
+  std::string text = read_text_file(adapter_ / "adapter_config.json");
+  text.replace(text.find("SEQ_CLS"), 7, "CAUSAL_LM");
+  write("adapter_config.json", text);
+  expect_has(refusal(TaskType::SEQ_CLS), "this adapter has no head for classes");
+}
+
+TEST_F(AdapterFolder, IsRefusedWhereItIsNone) {
+  fs::remove(adapter_ / "adapter_model.safetensors");
+  expect_has(refusal(TaskType::SEQ_CLS),
+             "has no adapter_model.safetensors; expected the folder of");
+  fs::remove(adapter_ / "adapter_config.json");
+  expect_has(refusal(TaskType::SEQ_CLS), "has no adapter_config.json");
+  fs::remove_all(adapter_);
+  expect_has(refusal(TaskType::SEQ_CLS), "there is no such folder");
+}
+
+TEST_F(AdapterFolder, SaysAloudThatItWasTrainedOnOtherWeights) {
+  const auto record = [&](const std::string& fingerprint) {
+    write("trainer_state.json",
+          R"({"stateful_callbacks": {"Elenchus": {"attributes": {"identity": {)"
+          R"("base_model_fingerprint": ")" +
+              fingerprint + "\"}}}}}");
+  };
+  record("0123456789abcdef");
+  expect_has(said(), "was trained on other weights than those of");
+  record(fingerprint_);
+  EXPECT_EQ(said(), "");
+}
+
+TEST_F(AdapterFolder, OfPeftNamesItsModelWhereTheNamesDiffer) {
+  const auto named = [&](const std::string& base) {
+    AdapterConfig config = read_adapter_config(adapter_);
+    config.base_model_name_or_path = base;
+    write("adapter_config.json", adapter_config_json(config));
+  };
+  named("someone/Llama");  // moved, or under its name at the hub
+  EXPECT_EQ(said(), "");
+  named("/models/llama/");
+  EXPECT_EQ(said(), "");
+  named("someone/other-model");
+  expect_has(said(), "says that it was made for someone/other-model; it is used with");
 }
 
 TEST(PlanAdapter, NamesWhatDoesNotFit) {

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "data/classification.h"
 #include "io/peft_adapter.h"
+#include "jobs/run_setup.h"
 #include "models/gguf_config.h"
 
 namespace elenchus {
@@ -26,6 +28,59 @@ std::vector<float> balanced_weights(const Dataset& dataset) {
 }
 
 std::string default_name(std::int64_t number) { return cat("LABEL_", number); }
+
+bool is_default(const std::vector<ClassName>& classes, const ClassName& each) {
+  return each.name == default_name(&each - classes.data());
+}
+
+bool all_default(const std::vector<ClassName>& classes) {
+  return std::ranges::all_of(classes, [&](const auto& each) { return is_default(classes, each); });
+}
+
+/// "3 classes (a, b, c)".
+std::string list_of(const std::vector<ClassName>& classes) {
+  std::string list;
+  for (std::size_t i = 0; i < std::min<std::size_t>(classes.size(), 20); ++i)
+    list += cat(i > 0 ? ", " : "", printable(classes[i].name));
+  return cat(classes.size(), " classes (", list, classes.size() > 20 ? ", ...)" : ")");
+}
+
+ClassifierOptions head_of(const TensorSource& source, const std::string& name) {
+  const TensorEntry* entry = source.find(name);
+  if (!entry || entry->shape.size() != 2)
+    throw InputError(cat(source.description(), ": has no matrix ", name,
+                         ", the head that a classifier (SEQ_CLS) needs"));
+  return {.num_labels = entry->shape[0], .class_weights = {}};
+}
+
+ClassifierOptions adapter_head(const std::filesystem::path& adapter) {
+  return head_of(open_adapter_weights(adapter), cat("base_model.model.", kScoreName));
+}
+
+ClassifierOptions model_head(ModelFiles& files) {
+  return head_of(files.weights(), std::string(kScoreName));
+}
+
+/// What a trained classifier says of its classes.
+struct TrainedClasses {
+  std::int64_t count = 0;        ///< rows of its head
+  std::vector<ClassName> names;  ///< empty where it does not name them
+};
+
+/// Of an adapter, or without one of the model. InputError: it has no head, or names for another
+/// number of classes than its head has.
+TrainedClasses trained_classes(ModelFiles& files,
+                               const std::optional<std::filesystem::path>& adapter) {
+  const std::filesystem::path folder = adapter ? *adapter : files.path;
+  const TrainedClasses out{
+      adapter ? adapter_head(*adapter).num_labels : model_head(files).num_labels,
+      read_classes(folder)};
+  if (!out.names.empty() && std::int64_t(out.names.size()) != out.count)
+    throw InputError(cat(printable((folder / "config.json").string(), 512), ": id2label: found ",
+                         list_of(out.names), ", but the head ", kScoreName, " has ", out.count,
+                         "; the files do not belong together"));
+  return out;
+}
 
 }  // namespace
 
@@ -64,22 +119,15 @@ ClassifierOptions classifier_options(const Recipe& recipe, const Dataset& datase
 
 std::optional<ClassifierOptions> stored_classifier(
     ModelFiles& files, const std::optional<std::filesystem::path>& adapter) {
-  const auto classes_of = [](const TensorSource& source, const std::string& name) {
-    const TensorEntry* entry = source.find(name);
-    if (!entry || entry->shape.size() != 2)
-      throw InputError(cat(source.description(), ": has no matrix ", name,
-                           ", the head that a classifier (SEQ_CLS) needs"));
-    return ClassifierOptions{.num_labels = entry->shape[0], .class_weights = {}};
-  };
   if (adapter) {
     if (read_adapter_config(*adapter).task_type != "SEQ_CLS") return std::nullopt;
-    return classes_of(open_adapter_weights(*adapter), cat("base_model.model.", kScoreName));
+    return adapter_head(*adapter);
   }
   const Json* names = files.config.find("architectures");
   if (!names || !names->is_array() || names->as_array("").empty()) return std::nullopt;
   const Json& first = names->as_array("")[0];
   if (!first.is_string() || !first.as_string("").ends_with(kClassifier)) return std::nullopt;
-  return classes_of(files.weights(), std::string(kScoreName));
+  return model_head(files);
 }
 
 std::vector<std::string> class_names(const Dataset& dataset) {
@@ -125,11 +173,51 @@ std::vector<ClassName> read_classes(const std::filesystem::path& folder) {
                            members.size() - 1));
     classes.push_back({name->as_string(source + ": id2label"), true});
   }
-  const auto is_default = [&](const ClassName& each) {
-    return each.name == default_name(&each - classes.data());
-  };
-  if (!std::ranges::all_of(classes, is_default))
-    for (ClassName& each : classes) each.given = !is_default(each);
+  std::set<std::string_view> seen;
+  for (const ClassName& each : classes)
+    if (!seen.insert(each.name).second)
+      throw InputError(cat(source, ": id2label: found '", printable(each.name),
+                           "' twice, expected a name of its own for each class"));
+  if (!all_default(classes))
+    for (ClassName& each : classes) each.given = !is_default(classes, each);
+  return classes;
+}
+
+void expect_trained_classes(ModelFiles& files, const std::optional<std::filesystem::path>& adapter,
+                            const std::vector<ClassName>& classes) {
+  const std::filesystem::path folder = adapter ? *adapter : files.path;
+  const TrainedClasses trained = trained_classes(files, adapter);
+  const bool nameless = trained.names.empty() || (!adapter && all_default(trained.names));
+  const bool same =
+      nameless ? trained.count == std::int64_t(classes.size())
+               : std::ranges::equal(trained.names, classes, {}, &ClassName::name, &ClassName::name);
+  if (same) return;
+  throw InputError(cat(printable(folder.native(), 512), " was trained for ",
+                       nameless ? cat(trained.count, " classes") : list_of(trained.names),
+                       ", but the recipe's rows have ", list_of(classes),
+                       "; give the recipe and the rows that it was trained with"));
+}
+
+std::vector<ClassName> predicted_classes(ModelFiles& files, const std::filesystem::path& adapter,
+                                         const Recipe& recipe) {
+  const TrainedClasses trained = trained_classes(files, adapter);
+  const std::string source = printable(adapter.native(), 512);
+  if (trained.count != recipe.model.num_labels)
+    throw InputError(cat(
+        source, " was trained for ", trained.count, " classes",
+        trained.names.empty() ? std::string() : cat(" (", list_of(trained.names), ")"), ", but ",
+        printable(recipe.file.string(), 512), " has model.num_labels: ", recipe.model.num_labels,
+        "; give the recipe that it was trained with"));
+  if (const auto classes = read_class_names(recipe.data, recipe.model.num_labels)) {
+    expect_trained_classes(files, adapter, *classes);
+    return *classes;
+  }
+  if (!trained.names.empty()) return trained.names;
+  say(cat("note: neither ", source, " (config.json, id2label) nor rows of ",
+          printable(recipe.file.string(), 512),
+          " say how the classes are called; they are numbered"));
+  std::vector<ClassName> classes;
+  for (std::int64_t i = 0; i < trained.count; ++i) classes.push_back({default_name(i), true});
   return classes;
 }
 

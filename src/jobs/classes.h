@@ -39,7 +39,20 @@ std::vector<std::string> class_names(const Dataset& dataset);
 std::string classifier_config(ModelFiles& files, const TextFiles& text,
                               const std::vector<ClassName>& classes);
 /// The classes of a folder's config.json (id2label); a name LABEL_<its number> beside others that
-/// are given is none. Empty without the file or the key. InputError: not a list of names from 0 on.
+/// are given is none. Empty without the file or the key. InputError: not a list of different names
+/// from 0 on.
 std::vector<ClassName> read_classes(const std::filesystem::path& folder);
+
+/// InputError, with both lists, unless a trained classifier has the classes that a recipe's rows
+/// have, in their order: its scores would be taken for others. The classifier is the adapter's, or
+/// without one the model's own, whose names count only where it has any.
+void expect_trained_classes(ModelFiles& files, const std::optional<std::filesystem::path>& adapter,
+                            const std::vector<ClassName>& classes);
+
+/// The classes of an adapter, as its config.json names them, else as the recipe's rows do where its
+/// files are there, else by numbers. InputError as expect_trained_classes(), where the rows are
+/// there; else unless they are model.num_labels.
+std::vector<ClassName> predicted_classes(ModelFiles& files, const std::filesystem::path& adapter,
+                                         const Recipe& recipe);
 
 }  // namespace elenchus

@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "base/terminal.h"
-#include "io/peft_adapter.h"
 #include "jobs/adapter_choice.h"
 #include "jobs/classes.h"
 #include "jobs/jobs.h"
@@ -36,7 +35,7 @@ std::string scores(const RunSetup& run, const std::string& reply) {
 int compare(const CompareOptions& options) {
   RunSetup run(read_recipe(options.recipe.file, options.recipe.overrides));
   expect_language_model(run.recipe, "compare");
-  run.load.lora = adapter_choice(options.adapter);
+  run.load.lora = adapter_choice(options.adapter, {run.files, TaskType::CAUSAL_LM});
   std::vector<std::vector<TokenId>> prompts;
   for (const std::string& prompt : options.prompts) {
     const Message message{.role = "user", .content = prompt};
@@ -54,7 +53,7 @@ int compare(const CompareOptions& options) {
   GenerateOptions generate = replier.options();
   generate.max_new_tokens = options.max_new_tokens;
   const std::vector<std::string> before = replier.to(prompts, generate);
-  load_adapter(*stream, model.decoder->params(), open_adapter_weights(options.adapter));
+  load_adapter_folder(*stream, model, options.adapter, run.files);
   const std::vector<std::string> after = replier.to(prompts, generate);
   for (std::size_t i = 0; i < prompts.size(); ++i)
     write_output(without_controls(fmt::format("> {}\n\nbase{}\n{}\n\ntuned{}\n{}\n\n",

@@ -15,6 +15,7 @@
 #include "jobs/classes.h"
 #include "jobs/evaluation.h"
 #include "jobs/jobs.h"
+#include "jobs/output_choice.h"
 #include "jobs/replies.h"
 #include "jobs/run_setup.h"
 #include "train/callbacks/catalogue.h"
@@ -86,15 +87,19 @@ Json run_identity(const RunSetup& run, const LoadedModel& model) {
     identity.set("init_from_sha256",
                  sha256_hex(read_text_file(std::filesystem::path(*run.recipe.lora.init_from) /
                                            kAdapterWeightsFile)));
-  identity.set("base_model_fingerprint", fmt::format("{:016x}", model.base_fingerprint));
+  identity.set("base_model_fingerprint", fingerprint_text(model));
   return identity;
 }
 
-/// UserError unless the adapter to start from is scaled as this run's is: its tensors would mean
-/// something else.
-void check_start(const LoraConfig& lora) {
+/// UserError and InputError unless the adapter to start from is for the same task and classes, and
+/// scaled as this run's is: its tensors would mean something else.
+void check_start(RunSetup& run) {
+  const LoraConfig& lora = run.recipe.lora;
   if (!lora.init_from) return;
-  const std::optional<LoraConfig> start = adapter_choice(lora.init_from);
+  const std::optional<LoraConfig> start =
+      adapter_choice(lora.init_from, {run.files, run.recipe.model.task_type});
+  if (is_classifier(run.recipe))
+    expect_trained_classes(run.files, lora.init_from, run.dataset.classes);
   const Json there = fields_to_json(*start), here = fields_to_json(lora);
   for (const std::string_view key : {"r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern",
                                      "alpha_pattern", "bias", "ensure_weight_tying"})
@@ -104,14 +109,15 @@ void check_start(const LoraConfig& lora) {
                           ": set it to the adapter's"));
 }
 
-/// UserError if the output would be written among the model's own files.
-void check_output_folder(const RunSetup& run) {
+/// Makes the output folder. UserError if it cannot be, or is the model's own.
+void make_own_output_folder(const RunSetup& run) {
   std::error_code ignored;
   if (std::filesystem::equivalent(run.recipe.training.output_dir,
                                   run.recipe.model.model_name_or_path, ignored))
     throw UserError(
         cat("training.output_dir: ", run.recipe.training.output_dir,
             " is the model's own folder, whose files would be overwritten; choose another"));
+  make_output_folder(run.recipe.training.output_dir, "training.output_dir");
 }
 
 /// Operations of training on one token: forward and the gradient of the input, twice a weight each; the frozen weights have
@@ -156,8 +162,8 @@ int finetune(const FinetuneOptions& options) {
   const MemoryPlan memory = plan_run(run);
   tell("Memory planned:\n" + memory_plan_text(memory));
 
-  check_start(run.recipe.lora);
-  check_output_folder(run);
+  check_start(run);
+  make_own_output_folder(run);
   const FolderLock lock(training.output_dir);
   for (const std::filesystem::path folder :
        {training.output_dir, training.output_dir + "/training_progress"})
@@ -170,8 +176,7 @@ int finetune(const FinetuneOptions& options) {
         "note: lora.modules_to_save trains the head or the embedding of a model where they are one "
         "matrix: from here on they are two, as in PEFT; lora.ensure_weight_tying keeps them one");
   if (run.recipe.lora.init_from)
-    load_adapter(*stream, model.decoder->params(),
-                 open_adapter_weights(*run.recipe.lora.init_from));
+    load_adapter_folder(*stream, model, *run.recipe.lora.init_from, run.files);
 
   Arena arena(*stream, memory.activations);  // after loading, which takes its place in the plan
   CheckpointStore checkpoints(*stream, training.output_dir, training.save_total_limit,

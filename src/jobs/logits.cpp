@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "io/safetensors.h"
 #include "jobs/jobs.h"
+#include "jobs/output_choice.h"
 #include "jobs/session.h"
 #include "models/device_batch.h"
 
@@ -42,6 +43,8 @@ std::vector<std::int32_t> counting(std::size_t count) {
 }  // namespace
 
 int logits(const LogitsOptions& options) {
+  const auto output =
+      choose_output_file(options.output, "--output", {options.input, options.model});
   const auto rows = read_ids(options.input);
   std::size_t longest = 0;
   for (const auto& row : rows) longest = std::max(longest, row.size());
@@ -83,7 +86,7 @@ int logits(const LogitsOptions& options) {
     if (classifier) shape = {decoder.num_labels()};
     writer.add_f32(cat("logits.", i), shape, results[i]);
   }
-  write_safetensors(options.output, writer);
+  write_safetensors(output, writer);
   return 0;
 }
 

@@ -4,72 +4,64 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "data/classification.h"
-#include "data/csv_reader.h"
-#include "io/peft_adapter.h"
 #include "jobs/adapter_choice.h"
+#include "jobs/class_probabilities.h"
 #include "jobs/classes.h"
 #include "jobs/jobs.h"
+#include "jobs/output_choice.h"
 #include "jobs/run_setup.h"
 #include "models/device_batch.h"
 
 namespace elenchus {
 namespace {
 
-using Scores = std::vector<std::vector<float>>;  // of each row: a logit of each class
-
 /// The rows to classify, as they are given and, if asked for, with their answers exchanged.
 struct Input {
-  std::vector<std::string> ids;
-  std::vector<TokenizedRow> rows, swapped;
+  UnlabelledRows given, swapped;
 };
 
-Input read_input(const PredictOptions& options, const Recipe& recipe, const Tokenizer& tokenizer) {
+Input read_input(const PredictOptions& options, const Recipe& recipe, const Tokenizer& tokenizer,
+                 const std::vector<ClassName>& classes) {
   Input input;
   const std::string path = options.input.string();
-  input.rows = load_unlabelled(path, recipe.data, tokenizer, AnswerOrder::as_given, input.ids);
-  if (options.average_swapped)
-    input.swapped = load_unlabelled(path, recipe.data, tokenizer, AnswerOrder::swapped, input.ids);
+  input.given = load_unlabelled(path, recipe.data, tokenizer, AnswerOrder::as_given);
+  if (!options.average_swapped) return input;
+  input.swapped = load_unlabelled(path, recipe.data, tokenizer, AnswerOrder::swapped);
+  const auto is_named = [](const ClassName& each, std::string_view name) {
+    return each.name == name;
+  };
+  const auto pair = kArenaFormat.classes.first(2);
+  if (classes.size() < 2 || !std::ranges::equal(std::span(classes).first(2), pair, is_named))
+    throw InputError(cat("--average-swapped: ", printable(options.adapter.string(), 512),
+                         " has the classes ", printable(classes[0].name), ", ",
+                         printable(classes[1].name), ", ...; expected ", pair[0], " and ", pair[1],
+                         " as the first two, which change places with the answers"));
   return input;
 }
 
-/// Rows in batches of like length, longest first: the first batch is the largest.
-class LengthBatches {
- public:
-  LengthBatches(std::span<const TokenizedRow> rows, std::int64_t size) : rows_(rows), size_(size) {
-    order_.resize(rows.size());
-    std::iota(order_.begin(), order_.end(), 0);
-    std::ranges::stable_sort(order_, std::greater<>(),
-                             [&](std::size_t row) { return rows[row].ids.size(); });
-  }
-  std::size_t count() const {
-    return (order_.size() + std::size_t(size_) - 1) / std::size_t(size_);
-  }
-  /// The numbers of a batch's rows.
-  std::span<const std::size_t> rows(std::size_t batch) const {
-    const std::size_t first = batch * std::size_t(size_);
-    return std::span(order_).subspan(first, std::min(std::size_t(size_), order_.size() - first));
-  }
-  /// Widens `shapes` by the largest batch.
-  void measure(LargestShapes& shapes) const {
-    if (order_.empty()) return;
-    std::int64_t tokens = 0;
-    for (const std::size_t row : rows(0)) tokens += std::int64_t(rows_[row].ids.size());
-    const auto count = std::int64_t(rows(0).size());
-    shapes.eval_tokens = std::max(shapes.eval_tokens, tokens);
-    shapes.eval_targets = std::max(shapes.eval_targets, count);
-    shapes.eval_sequences = std::max(shapes.eval_sequences, count);
-  }
+/// Widens `shapes` by the largest batch of these rows.
+void add_batches(LargestShapes& shapes, std::span<const TokenizedRow> rows,
+                 std::int64_t batch_size) {
+  if (rows.empty()) return;
+  const LengthBatches batches(rows, batch_size);
+  std::int64_t tokens = 0;
+  for (const std::size_t row : batches.rows(0)) tokens += std::int64_t(rows[row].ids.size());
+  const auto count = std::int64_t(batches.rows(0).size());
+  shapes.eval_tokens = std::max(shapes.eval_tokens, tokens);
+  shapes.eval_targets = std::max(shapes.eval_targets, count);
+  shapes.eval_sequences = std::max(shapes.eval_sequences, count);
+}
 
- private:
-  std::span<const TokenizedRow> rows_;
-  std::int64_t size_;
-  std::vector<std::size_t> order_;
-};
+/// The number of the first row one of whose scores is not finite.
+std::size_t row_without_score(std::span<const float> scores, std::span<const std::size_t> rows) {
+  const std::size_t classes = scores.size() / rows.size();
+  const auto bad = std::ranges::find_if(scores, [](float score) { return !std::isfinite(score); });
+  return rows[std::size_t(bad - scores.begin()) / classes];
+}
 
 /// A classifier ready to score rows.
 struct Scorer {
@@ -78,9 +70,10 @@ struct Scorer {
   Decoder& decoder;
   std::int64_t batch_size;
 
-  Scores operator()(std::span<const TokenizedRow> rows) const {
+  /// In the order of `rows`.
+  ClassScores operator()(std::span<const TokenizedRow> rows) const {
     const LengthBatches batches(rows, batch_size);
-    Scores scores(rows.size());
+    ClassScores scores(rows.size());
     for (std::size_t batch = 0; batch < batches.count(); ++batch)
       score(rows, batches.rows(batch), scores);
     return scores;
@@ -88,7 +81,7 @@ struct Scorer {
 
  private:
   void score(std::span<const TokenizedRow> rows, std::span<const std::size_t> chosen,
-             Scores& scores) const {
+             ClassScores& scores) const {
     std::vector<std::int32_t> tokens, positions, starts = {0}, last;
     for (const std::size_t row : chosen) {
       const auto& ids = rows[row].ids;
@@ -106,10 +99,9 @@ struct Scorer {
     stream.copy(Tensor(host.data(), out.shape(), DType::f32), out);
     stream.synchronize();
     if (!std::ranges::all_of(host, [](float score) { return std::isfinite(score); }))
-      throw UserError(
-          cat("predict: a score of rows ", chosen.front() + 1, " to ", chosen.back() + 1,
-              " is not finite; the adapter or the compute type does not fit the model"),
-          ExitCode::bad_numbers);
+      throw UserError(cat("predict: a score of row ", row_without_score(host, chosen) + 1,
+                          " is not finite; the adapter or the compute type does not fit the model"),
+                      ExitCode::bad_numbers);
     const auto classes = std::ptrdiff_t(out.dim(1));
     for (std::size_t i = 0; i < chosen.size(); ++i)
       scores[chosen[i]].assign(host.begin() + std::ptrdiff_t(i) * classes,
@@ -117,83 +109,8 @@ struct Scorer {
   }
 };
 
-/// softmax(scores / temperature) over the classes that the data names; 0 for the others.
-std::vector<double> probabilities(const std::vector<float>& scores,
-                                  const std::vector<ClassName>& classes, double temperature) {
-  double top = -INFINITY, sum = 0;
-  for (std::size_t i = 0; i < scores.size(); ++i)
-    if (classes[i].given) top = std::max(top, double(scores[i]));
-  std::vector<double> out(scores.size(), 0);
-  for (std::size_t i = 0; i < scores.size(); ++i)
-    if (classes[i].given) sum += out[i] = std::exp((double(scores[i]) - top) / temperature);
-  for (double& p : out) p /= sum;
-  return out;
-}
-
-double log_loss(const Scores& scores, std::span<const TokenizedRow> rows,
-                const std::vector<ClassName>& classes, double temperature) {
-  double nats = 0;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const double p = probabilities(scores[i], classes, temperature)[std::size_t(rows[i].label)];
-    nats -= std::log(std::max(p, 1e-300));
-  }
-  return nats / double(rows.size());
-}
-
-/// The temperature of the least log loss between 1/20 and 20: golden sections of its logarithm, in
-/// which the loss falls, then rises. Guo et al. 2017, arXiv:1706.04599.
-double fitted_temperature(const Scores& scores, std::span<const TokenizedRow> rows,
-                          const std::vector<ClassName>& classes) {
-  const double ratio = (std::sqrt(5.0) - 1) / 2;
-  double low = std::log(0.05), high = std::log(20.0);
-  for (int i = 0; i < 60; ++i) {
-    const double a = high - ratio * (high - low), b = low + ratio * (high - low);
-    const auto loss = [&](double place) {
-      return log_loss(scores, rows, classes, std::exp(place));
-    };
-    if (loss(a) <= loss(b))
-      high = b;
-    else
-      low = a;
-  }
-  return std::exp((low + high) / 2);
-}
-
-std::string output_text(const Input& input, const Scores& scores, const Scores& swapped,
-                        const std::vector<ClassName>& classes, double temperature) {
-  std::vector<std::string> header = {"id"};
-  for (const ClassName& each : classes)
-    if (each.given) header.push_back(each.name);
-  std::string text = csv_line(header);
-  for (std::size_t row = 0; row < scores.size(); ++row) {
-    std::vector<double> p = probabilities(scores[row], classes, temperature);
-    if (!swapped.empty()) {
-      std::vector<double> other = probabilities(swapped[row], classes, temperature);
-      std::swap(other[0], other[1]);  // the answers changed places
-      for (std::size_t i = 0; i < p.size(); ++i) p[i] = (p[i] + other[i]) / 2;
-    }
-    std::vector<std::string> fields = {input.ids[row]};
-    for (std::size_t i = 0; i < classes.size(); ++i)
-      if (classes[i].given) fields.push_back(fmt::format("{}", p[i]));
-    text += csv_line(fields);
-  }
-  return text;
-}
-
-/// As the adapter's config.json has them; without it, as the recipe does.
-std::vector<ClassName> classes_of(const PredictOptions& options, const Recipe& recipe) {
-  std::vector<ClassName> classes = read_classes(options.adapter);
-  if (!classes.empty()) return classes;
-  say(cat("note: ", printable(options.adapter.string(), 512),
-          " has no config.json with id2label; classes are named by their numbers"));
-  for (int i = 0; i < recipe.model.num_labels; ++i) classes.push_back({cat("LABEL_", i), true});
-  return classes;
-}
-
-/// The evaluation rows, if the temperature is fitted on them. UserError if there are none, or if
-/// their classes are not the adapter's.
+/// The evaluation rows, if the temperature is fitted on them. UserError if there are none.
 std::vector<TokenizedRow> rows_to_fit(const PredictOptions& options, const Recipe& recipe,
-                                      const std::vector<ClassName>& classes,
                                       const Tokenizer& tokenizer) {
   if (!options.fit_temperature) return {};
   Dataset data = load_classification(
@@ -203,12 +120,16 @@ std::vector<TokenizedRow> rows_to_fit(const PredictOptions& options, const Recip
     throw UserError(
         "--fit-temperature: there is no row to fit on: set data.eval_file, data.folds, or "
         "data.train_fraction below 1");
-  const auto names = [](const ClassName& a, const ClassName& b) { return a.name == b.name; };
-  if (!std::ranges::equal(data.classes, classes, names))
-    throw UserError(cat("--fit-temperature: the recipe's rows have other classes than ",
-                        printable(options.adapter.string(), 512),
-                        "/config.json; give the recipe that the adapter was trained with"));
   return std::move(data.eval);
+}
+
+/// Where the probabilities go: none of the files that are read.
+std::filesystem::path output_of(const PredictOptions& options, const Recipe& recipe) {
+  std::vector<std::filesystem::path> read = {options.input, recipe.file, options.adapter,
+                                             recipe.model.model_name_or_path};
+  for (const DataSource& file : recipe.data.train_file) read.emplace_back(file.path);
+  read.insert(read.end(), recipe.data.eval_file.begin(), recipe.data.eval_file.end());
+  return choose_output_file(options.output, "--output", read);
 }
 
 void check_plan(const MemoryPlan& plan, const DeviceChoice& where) {
@@ -226,41 +147,44 @@ int predict(const PredictOptions& options) {
   const Recipe recipe = read_recipe(options.recipe.file, options.recipe.overrides);
   expect_classifier(recipe, "predict");
   for (const std::string& note : recipe.notes) say(note);
+  const std::filesystem::path output = output_of(options, recipe);
   const DeviceChoice where =
       choose_device(recipe.model.device, recipe.model.threads, recipe.model.max_memory);
   ModelFiles files = open_model_files(recipe.model.model_name_or_path);
   const TextFiles text = load_text(files, recipe.data.chat_template_path);
-  const std::vector<ClassName> classes = classes_of(options, recipe);
-  const Input input = read_input(options, recipe, *text.tokenizer);
-  const std::vector<TokenizedRow> fit = rows_to_fit(options, recipe, classes, *text.tokenizer);
-
   LoadOptions load = load_options(recipe, where);
-  load.lora = adapter_choice(options.adapter);
+  load.lora = adapter_choice(options.adapter, {files, TaskType::SEQ_CLS});
+  const std::vector<ClassName> classes = predicted_classes(files, options.adapter, recipe);
+  const Input input = read_input(options, recipe, *text.tokenizer, classes);
+  const std::vector<TokenizedRow> fit = rows_to_fit(options, recipe, *text.tokenizer);
+
   load.classifier = ClassifierOptions{.num_labels = std::int64_t(classes.size())};
   const std::int64_t batch_size = recipe.training.per_device_eval_batch_size;
   LargestShapes shapes;
-  for (const auto* rows : {&input.rows, &input.swapped, &fit})
-    LengthBatches(*rows, batch_size).measure(shapes);
+  for (const auto* rows : {&input.given.rows, &input.swapped.rows, &fit})
+    add_batches(shapes, *rows, batch_size);
   const MemoryPlan plan = plan_memory([&](Stream& dry) { return load_model(dry, files, load); },
                                       shapes, nullptr, where);
   check_plan(plan, where);
   const std::unique_ptr<Stream> stream = Stream::open(where.device, recipe.model.threads);
   Arena arena(*stream, plan.activations);
   LoadedModel model = load_model(*stream, files, load);
-  load_adapter(*stream, model.decoder->params(), open_adapter_weights(options.adapter));
+  load_adapter_folder(*stream, model, options.adapter, files);
 
   const Scorer score{*stream, arena, *model.decoder, batch_size};
   double temperature = 1;
   if (!fit.empty()) {
-    const Scores scores = score(fit);
+    const ClassScores scores = score(fit);
     temperature = fitted_temperature(scores, fit, classes);
     say(fmt::format("temperature {:.4f}: log loss of the {} evaluation rows {:.4f} -> {:.4f}",
-                    temperature, fit.size(), log_loss(scores, fit, classes, 1),
-                    log_loss(scores, fit, classes, temperature)));
+                    temperature, fit.size(), mean_log_loss(scores, fit, classes, 1),
+                    mean_log_loss(scores, fit, classes, temperature)));
   }
-  const Scores scores = score(input.rows), swapped = score(input.swapped);
-  write_file_atomically(options.output, output_text(input, scores, swapped, classes, temperature));
-  say(fmt::format("{} rows -> {}", input.rows.size(), options.output.string()));
+  const ScoredRows scored{.ids = input.given.ids,
+                          .scores = score(input.given.rows),
+                          .swapped = score(input.swapped.rows)};
+  write_file_atomically(output, probabilities_csv(scored, classes, temperature));
+  say(fmt::format("{} rows -> {}", scored.ids.size(), options.output.string()));
   return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "base/terminal.h"
 #include "io/safetensors.h"
 #include "jobs/jobs.h"
+#include "jobs/output_choice.h"
 #include "models/gguf_config.h"
 #include "models/loader.h"
 #include "models/weight_reader.h"
@@ -197,13 +198,9 @@ Json quantised_config(const ModelFiles& files, const ModelIdentity& model) {
   return config;
 }
 
-/// config.json, model.safetensors and the model's own tokenizer files.
+/// config.json, model.safetensors and the model's own tokenizer files, into a folder that is there.
 void write_folder(const std::filesystem::path& folder, const ModelFiles& files,
                   const ModelIdentity& model, const SafetensorsWriter& writer) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error)
-    throw DeviceError(cat(folder.string(), ": the folder could not be made: ", error.message()));
   for (const auto& file : {files.tokenizer_json, files.tokenizer_config_json, files.tokenizer_model,
                            files.chat_template_jinja, files.special_tokens_map_json,
                            files.added_tokens_json, files.generation_config_json})
@@ -223,16 +220,20 @@ int quantize(const QuantizeOptions& options) {
   if (std::filesystem::equivalent(options.output, options.model, ignored))
     throw UserError(cat("--output: ", options.output.string(),
                         " is the model's own folder, whose files would be overwritten"));
+  const bool one_file = options.output.extension() == ".safetensors";
+  const auto output =
+      one_file ? choose_output_file(options.output, "--output", {options.model}) : options.output;
+  if (!one_file) make_output_folder(output, "--output");
   const std::unique_ptr<Stream> stream = Stream::open({});
   Collector collector(*stream);
   if (files.gguf)
     collect_gguf(*stream, files, model, collector);
   else
     collect_folder(files.weights(), collector);
-  if (options.output.extension() == ".safetensors")
-    write_safetensors(options.output, collector.writer);
+  if (one_file)
+    write_safetensors(output, collector.writer);
   else
-    write_folder(options.output, files, model, collector.writer);
+    write_folder(output, files, model, collector.writer);
   write_output(fmt::format("{}\n", options.output.string()));
   return 0;
 }

@@ -63,9 +63,31 @@ class Checker {
     require(value >= low && value <= high, key, cat("a number from ", low, " to ", high));
   }
 
+  /// Neither blank nor nothing, which is what an empty shell variable leaves.
+  bool names_a_folder() const;
+
   const Recipe& recipe_;
   const ConfigNode& tree_;
 };
+
+bool Checker::names_a_folder() const {
+  const ConfigNode* const section = tree_.find("training");
+  const ConfigNode* const node = section ? section->find("output_dir") : nullptr;
+  return !node || (!node->is_null() && node->text.find_first_not_of(" \t") != std::string::npos);
+}
+
+/// Whether a checkpoint's identity has something of that name: a recipe's key or section, or one of
+/// what is recorded beside them.
+bool is_change(std::string_view name) {
+  constexpr std::string_view kOthers[] = {"num_labels", "data_fingerprint", "eval_data_fingerprint",
+                                          "init_from_sha256", "base_model_fingerprint"};
+  if (std::ranges::find(kOthers, name) != std::end(kOthers)) return true;
+  const Json recipe = recipe_to_json(Recipe());
+  const std::size_t dot = name.find('.');
+  const Json* const section = recipe.find(name.substr(0, dot));
+  return section && (dot == name.npos || !section->is_object() ||
+                     section->find(name.substr(dot + 1, name.find('.', dot + 1) - dot - 1)));
+}
 
 void Checker::model() const {
   const ModelConfig& model = recipe_.model;
@@ -166,7 +188,10 @@ void Checker::classified_data() const {
 
 void Checker::optimization() const {
   const TrainingConfig& training = recipe_.training;
-  require(!training.output_dir.empty(), "training.output_dir", "a folder");
+  require(names_a_folder(), "training.output_dir", "a folder (without the key: trainer_output)");
+  require(
+      std::ranges::all_of(training.accept_changes, is_change), "training.accept_changes",
+      "what a checkpoint's refusal lists: keys such as training.num_train_epochs, or a section");
   require(training.max_steps == -1 || training.max_steps >= 1, "training.max_steps",
           "-1 (by epochs), or at least 1");
   require(training.num_train_epochs > 0 && training.num_train_epochs <= 1e6,

@@ -483,6 +483,27 @@ TEST(Recipe, ValuesOutOfRangeAreRefusedByName) {
   EXPECT_NE(message_with("training: {fp16: true, bf16: true}").find("only one"), std::string::npos);
 }
 
+TEST(Recipe, TheOutputFolderMustBeNamed) {
+  for (const char* nothing : {"training.output_dir=", "training.output_dir=null",
+                              "training.output_dir=\" \"", "training.output_dir=''"})
+    EXPECT_NE(message_with("", {nothing}).find("training.output_dir"), std::string::npos)
+        << message_with("", {nothing});
+  EXPECT_EQ(with("", {"training.output_dir=runs/a/"}).training.output_dir, "/recipes/runs/a/");
+  EXPECT_EQ(with("").training.output_dir, "/recipes/trainer_output");
+}
+
+TEST(Recipe, AcceptedChangesAreThingsThatMayChange) {
+  for (const char* known :
+       {"training.num_train_epochs", "data", "data_fingerprint", "metrics", "lora.r"})
+    EXPECT_EQ(with("", {cat("training.accept_changes=[", known, "]")}).training.accept_changes,
+              std::vector<std::string>{known});
+  for (const char* unknown : {"num_train_epochs", "training.num_train_epoch", "everything"})
+    EXPECT_NE(message_with("", {cat("training.accept_changes=[", unknown, "]")})
+                  .find("training.accept_changes"),
+              std::string::npos)
+        << unknown;
+}
+
 TEST(Recipe, TakesPeftsVariantsUnderItsNames) {
   const LoraConfig lora = parse(R"(
 model: {model_name_or_path: m}

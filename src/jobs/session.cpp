@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "io/peft_adapter.h"
 #include "jobs/adapter_choice.h"
 #include "jobs/classes.h"
 
@@ -15,7 +14,7 @@ Session::Session(const SessionRequest& request) : files(open_model_files(request
   const DeviceChoice where = choose_device("auto", 0);
   LoadOptions options;
   options.load_in_4bit = request.load_in_4bit;
-  options.lora = adapter_choice(request.adapter);
+  options.lora = adapter_choice(request.adapter, {files});
   options.compute = choose_compute(where.device, {request.compute});
   options.max_positions = max_positions;
   options.classifier = stored_classifier(files, request.adapter);
@@ -29,8 +28,7 @@ Session::Session(const SessionRequest& request) : files(open_model_files(request
         ExitCode::out_of_resources);
   model = load_model(*stream, files, options);
   arena = std::make_unique<Arena>(*stream, plan.activations);
-  if (request.adapter)
-    load_adapter(*stream, model.decoder->params(), open_adapter_weights(*request.adapter));
+  if (request.adapter) load_adapter_folder(*stream, model, *request.adapter, files);
 }
 
 }  // namespace elenchus

@@ -101,9 +101,62 @@ def marker_words_decide(program, folder):
     said = run(program, *arguments, "--fit-temperature").stderr
     assert "temperature" in said and predicted(folder / "out.csv"), said
     run(program, *arguments, "--average-swapped", status=2)
+    files_are_kept(program, path, output, folder)
+    others_are_refused(program, path, output, folder)
     run(program, "chat", "--model", folder / "model", "--adapter", output, "--prompt", "hello", status=2)
     assert "class 0 (left)" in run(program, "inspect", path, "--rows", 30).stdout
     assert "Classes     3" in run(program, "plan", path).stdout
+
+
+def refused(program, *words, status, has):
+    said = run(program, *words, status=status).stderr
+    assert has in said, said[-2000:]
+
+
+def files_are_kept(program, path, output, folder):
+    """No output takes the place of what is read, and where it cannot be written is said before any work."""
+    test, link = folder / "test.csv", folder / "link.csv"
+    before = test.read_bytes()
+    link.symlink_to(test)
+    predict = ["predict", path, "--adapter", output, "--input", test, "--output"]
+    for same in (test, link, folder / "model" / ".." / "test.csv", folder / "train.csv", path, output / "config.json"):
+        refused(program, *predict, same, status=2, has="is read and would be overwritten")
+    refused(program, *predict, folder / "none" / "out.csv", status=2, has="No such file or directory")
+    refused(program, *predict, folder, status=2, has="is a folder")
+    assert test.read_bytes() == before and not list(folder.glob("*.tmp-*"))
+
+
+def others_are_refused(program, path, output, folder):
+    """Adapters of other classes, tasks and models, and no adapter at all."""
+    refused(program, "eval", path, status=2, has="has no trained head (score.weight)")
+    arguments = ["predict", path, "--input", folder / "test.csv", "--output", folder / "x.csv", "--adapter"]
+    refused(program, *arguments, folder / "nowhere", status=3, has="there is no such folder")
+    refused(program, *arguments, output, "model.num_labels=4", status=3, has="3 classes (left, none, right)")
+    write_csv(folder / "other.csv", ["text", "label"], [["bee", "cat"], ["hat", "dog"], ["fig", "fox"]])
+    both = "3 classes (left, none, right), but the recipe's rows have 3 classes (cat, dog, fox)"
+    other = ["data.train_file=other.csv", "data.eval_file=other.csv"]
+    refused(program, *arguments, output, *other, status=3, has=both)
+    refused(program, "eval", path, "--adapter", output, *other, status=3, has=both)
+    refused(program, "train", path, *other, f"lora.init_from={output}", "training.output_dir=new", status=3, has=both)
+    language = tiny_run.make(folder / "language", ["q_proj"], num_train_epochs=1)
+    run(program, "train", language, "--quiet")
+    refused(program, *arguments, folder / "language" / "output", status=3, has="task_type: found CAUSAL_LM")
+    refused(program, "eval", language, "--adapter", output, status=3, has="task_type: found SEQ_CLS")
+    # Another model of the same shapes: it may be the same in another precision, so it is said, not refused.
+    tiny_run.write_model(folder / "another", seed=8)
+    other_base = ["model.model_name_or_path=another"]
+    said = run(program, *arguments, output, *other_base).stderr
+    assert "was trained on other weights than those of" in said, said
+    said = run(program, *arguments, output, "quantization.load_in_4bit=true").stderr
+    assert "warning" not in said and "note" not in said, said
+    # A folder that moved, without the rows that it was trained on.
+    moved = output.rename(folder / "moved")
+    (folder / "train.csv").rename(folder / "away.csv")
+    said = run(program, *arguments, moved).stderr
+    assert "warning" not in said and "note" not in said, said
+    assert list(predicted(folder / "x.csv")[0]) == ["id", "left", "none", "right"]
+    moved.rename(output)
+    (folder / "away.csv").rename(folder / "train.csv")
 
 
 def arena_rows_are_predicted(program, folder):
@@ -134,8 +187,18 @@ def arena_rows_are_predicted(program, folder):
     for a, b in zip(given, swapped):
         assert abs(float(a[WINNERS[0]]) - float(b[WINNERS[1]])) < 1e-6, (a, b)
         assert abs(float(a[WINNERS[2]]) - float(b[WINNERS[2]])) < 1e-6, (a, b)
-    run(program, "predict", path, "--adapter", folder / "arena", "--input", folder / "missing.csv", "--output",
-        folder / "x.csv", status=3)
+    # Every row with another in its batch gives what it gives alone.
+    run(program, "predict", path, "--adapter", folder / "arena", "--input", folder / "test.csv", "--output",
+        folder / "alone.csv", "--average-swapped", "training.per_device_eval_batch_size=1")
+    for a, b in zip(given, predicted(folder / "alone.csv")):
+        assert a["id"] == b["id"] and all(abs(float(a[w]) - float(b[w])) < 1e-5 for w in WINNERS), (a, b)
+    arguments = ["predict", path, "--adapter", folder / "arena", "--output", folder / "x.csv", "--input"]
+    refused(program, *arguments, folder / "missing.csv", status=3, has="missing.csv")
+    write_csv(folder / "empty.csv", ["id", "prompt", "response_a", "response_b"],
+              [["1", '["p"]', '["a"]', '["b"]'], ["2", '["p"]', '[""]', "[null]"]])
+    refused(program, *arguments, folder / "empty.csv", 'data.text_template="{response_a}{response_b}"', status=3,
+            has="empty.csv: row 2 (line 3)")
+    refused(program, *arguments, folder / "test.csv", "data.label_column=winner", status=2, has="data.label_column")
 
 
 if __name__ == "__main__":

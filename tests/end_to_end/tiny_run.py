@@ -34,7 +34,7 @@ def write_tokenizer(folder):
     (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>", "chat_template": template}))
 
 
-def write_model(folder, layers=2, width=32, mlp=64, vocabulary=260):
+def write_model(folder, layers=2, width=32, mlp=64, vocabulary=260, seed=7):
     """A random Llama in f32."""
     folder.mkdir(parents=True)
     config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": width,
@@ -51,7 +51,7 @@ def write_model(folder, layers=2, width=32, mlp=64, vocabulary=260):
                    p + "mlp.gate_proj.weight": [mlp, width], p + "mlp.up_proj.weight": [mlp, width],
                    p + "mlp.down_proj.weight": [width, mlp], p + "input_layernorm.weight": [width],
                    p + "post_attention_layernorm.weight": [width]}
-    draw = random.Random(7)
+    draw = random.Random(seed)
     header, data = {"__metadata__": {"format": "pt"}}, bytearray()
     for name, shape in shapes.items():
         count = shape[0] * (shape[1] if len(shape) == 2 else 1)
