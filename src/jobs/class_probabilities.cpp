@@ -44,7 +44,7 @@ double mean_log_loss(const ClassScores& scores, std::span<const TokenizedRow> ro
 double fitted_temperature(const ClassScores& scores, std::span<const TokenizedRow> rows,
                           const std::vector<ClassName>& classes) {
   const double ratio = (std::sqrt(5.0) - 1) / 2;
-  double low = std::log(0.05), high = std::log(20.0);
+  double low = std::log(kLeastTemperature), high = std::log(kLargestTemperature);
   for (int i = 0; i < 60; ++i) {
     const double a = high - ratio * (high - low), b = low + ratio * (high - low);
     const auto loss = [&](double place) {

@@ -24,7 +24,9 @@ std::vector<double> averaged_orders(std::vector<double> given, std::vector<doubl
 double mean_log_loss(const ClassScores& scores, std::span<const TokenizedRow> rows,
                      const std::vector<ClassName>& classes, double temperature);
 
-/// The temperature of the least log loss between 1/20 and 20: golden sections of its logarithm, in
+inline constexpr double kLeastTemperature = 0.05, kLargestTemperature = 20;
+
+/// The temperature of the least log loss between these two: golden sections of its logarithm, in
 /// which the loss falls, then rises. Guo et al. 2017, arXiv:1706.04599.
 double fitted_temperature(const ClassScores& scores, std::span<const TokenizedRow> rows,
                           const std::vector<ClassName>& classes);

@@ -9,7 +9,8 @@ namespace elenchus {
 namespace {
 
 const std::vector<ClassName> kThree = {{"a", true}, {"b", true}, {"tie", true}};
-const std::vector<ClassName> kFourth = {{"a", true}, {"b", true}, {"tie", true}, {"LABEL_3", false}};
+const std::vector<ClassName> kFourth = {
+    {"a", true}, {"b", true}, {"tie", true}, {"LABEL_3", false}};
 
 std::vector<TokenizedRow> rows_with_labels(std::initializer_list<std::int64_t> labels) {
   std::vector<TokenizedRow> rows;
@@ -60,31 +61,29 @@ TEST(FittedTemperature, IsTheOneWhoseProbabilitiesAreTheSharesOfTheRows) {
   EXPECT_NEAR(temperature, 3 / std::log(3.0), 1e-6);
   EXPECT_NEAR(mean_log_loss(scores, rows, two, temperature),
               -(0.75 * std::log(0.75) + 0.25 * std::log(0.25)), 1e-12);
-  EXPECT_NEAR(mean_log_loss(scores, rows, two, 1),
-              std::log(1 + std::exp(-3.0)) + 0.25 * 3, 1e-12);
+  EXPECT_NEAR(mean_log_loss(scores, rows, two, 1), std::log(1 + std::exp(-3.0)) + 0.25 * 3, 1e-12);
 }
 
 TEST(FittedTemperature, StaysWithinItsBoundsWhereEveryRowIsRightOrNone) {
   const std::vector<ClassName> two = {{"no", true}, {"yes", true}};
   const ClassScores scores(2, {0, 1});
-  EXPECT_NEAR(fitted_temperature(scores, rows_with_labels({1, 1}), two), 0.05, 1e-6);
-  EXPECT_NEAR(fitted_temperature(scores, rows_with_labels({0, 0}), two), 20, 1e-4);
+  EXPECT_NEAR(fitted_temperature(scores, rows_with_labels({1, 1}), two), kLeastTemperature, 1e-6);
+  EXPECT_NEAR(fitted_temperature(scores, rows_with_labels({0, 0}), two), kLargestTemperature, 1e-4);
 }
 
 TEST(ProbabilitiesCsv, HasALineARowUnderTheNamedClasses) {
   const double p = 1 / (1 + std::exp(-1.0));
   const std::vector<ClassName> classes = {{"has, comma", true}, {"b", true}, {"LABEL_2", false}};
-  const std::string text = probabilities_csv({.ids = {"7", "x\"y"}, .scores = {{1, 0, 9}, {2, 2, 0}}},
-                                             classes, 1);
+  const std::string text =
+      probabilities_csv({.ids = {"7", "x\"y"}, .scores = {{1, 0, 9}, {2, 2, 0}}}, classes, 1);
   const std::string header = "id,\"has, comma\",b\n", last = "\"x\"\"y\",0.5,0.5\n";
   EXPECT_TRUE(text.starts_with(header + "7,")) << text;
   EXPECT_TRUE(text.ends_with(last)) << text;
   EXPECT_NEAR(std::stod(text.substr(header.size() + 2)), p, 1e-15);
-  EXPECT_EQ(probabilities_csv({.ids = {"0"}, .scores = {{1, 0, 0}}, .swapped = {{0, 1, 0}}}, classes,
-                              1)
-                .substr(header.size()),
-            probabilities_csv({.ids = {"0"}, .scores = {{1, 0, 0}}}, classes, 1)
-                .substr(header.size()));
+  EXPECT_EQ(
+      probabilities_csv({.ids = {"0"}, .scores = {{1, 0, 0}}, .swapped = {{0, 1, 0}}}, classes, 1)
+          .substr(header.size()),
+      probabilities_csv({.ids = {"0"}, .scores = {{1, 0, 0}}}, classes, 1).substr(header.size()));
 }
 
 TEST(LengthBatches, HoldEveryRowOnceLongestFirst) {

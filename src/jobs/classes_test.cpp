@@ -66,8 +66,9 @@ class TrainedClasses : public ::testing::Test {
 TEST_F(TrainedClasses, MustBeTheRows) {
   name({"a", "b", "c", "d"});
   EXPECT_EQ(refusal({"a", "b", "c", "d"}), "accepted");
-  expect_has(refusal({"a", "c", "b", "d"}),
-             "was trained for 4 classes (a, b, c, d), but the recipe's rows have 4 classes (a, c, b, d)");
+  expect_has(
+      refusal({"a", "c", "b", "d"}),
+      "was trained for 4 classes (a, b, c, d), but the recipe's rows have 4 classes (a, c, b, d)");
   expect_has(refusal({"a", "b", "c"}), "have 3 classes (a, b, c)");
   name({"LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"});
   expect_has(refusal({"a", "b", "c", "d"}), "(LABEL_0, LABEL_1, LABEL_2, LABEL_3)");
@@ -80,7 +81,8 @@ TEST_F(TrainedClasses, WithoutNamesAreCounted) {
 
 TEST_F(TrainedClasses, MustFitTheirHeadAndHaveNamesOfTheirOwn) {
   name({"a", "b", "c"});
-  expect_has(refusal({"a", "b", "c"}), "found 3 classes (a, b, c), but the head score.weight has 4");
+  expect_has(refusal({"a", "b", "c"}),
+             "found 3 classes (a, b, c), but the head score.weight has 4");
   name({"a", "b", "c", "b"});
   expect_has(refusal({"a", "b", "c", "b"}), "found 'b' twice");
 }

@@ -123,6 +123,19 @@ std::vector<TokenizedRow> rows_to_fit(const PredictOptions& options, const Recip
   return std::move(data.eval);
 }
 
+/// The temperature that fits the evaluation rows, which is said.
+double told_temperature(const ClassScores& scores, std::span<const TokenizedRow> fit,
+                        const std::vector<ClassName>& classes) {
+  const double temperature = fitted_temperature(scores, fit, classes);
+  say(fmt::format("temperature {:.4f}: log loss of the {} evaluation rows {:.4f} -> {:.4f}",
+                  temperature, fit.size(), mean_log_loss(scores, fit, classes, 1),
+                  mean_log_loss(scores, fit, classes, temperature)));
+  if (temperature < 1.01 * kLeastTemperature)
+    say("warning: no evaluation row held the temperature back (all are right), so the "
+        "probabilities are surer than they can be known to be; fit it on more rows");
+  return temperature;
+}
+
 /// Where the probabilities go: none of the files that are read.
 std::filesystem::path output_of(const PredictOptions& options, const Recipe& recipe) {
   std::vector<std::filesystem::path> read = {options.input, recipe.file, options.adapter,
@@ -172,14 +185,7 @@ int predict(const PredictOptions& options) {
   load_adapter_folder(*stream, model, options.adapter, files);
 
   const Scorer score{*stream, arena, *model.decoder, batch_size};
-  double temperature = 1;
-  if (!fit.empty()) {
-    const ClassScores scores = score(fit);
-    temperature = fitted_temperature(scores, fit, classes);
-    say(fmt::format("temperature {:.4f}: log loss of the {} evaluation rows {:.4f} -> {:.4f}",
-                    temperature, fit.size(), mean_log_loss(scores, fit, classes, 1),
-                    mean_log_loss(scores, fit, classes, temperature)));
-  }
+  const double temperature = fit.empty() ? 1 : told_temperature(score(fit), fit, classes);
   const ScoredRows scored{.ids = input.given.ids,
                           .scores = score(input.given.rows),
                           .swapped = score(input.swapped.rows)};
