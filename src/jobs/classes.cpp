@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "data/class_names.h"
 #include "data/classification.h"
 #include "io/peft_adapter.h"
 #include "jobs/run_setup.h"
@@ -27,10 +28,8 @@ std::vector<float> balanced_weights(const Dataset& dataset) {
   return weights;
 }
 
-std::string default_name(std::int64_t number) { return cat("LABEL_", number); }
-
 bool is_default(const std::vector<ClassName>& classes, const ClassName& each) {
-  return each.name == default_name(&each - classes.data());
+  return each.name == unnamed_class(&each - classes.data());
 }
 
 bool all_default(const std::vector<ClassName>& classes) {
@@ -217,7 +216,7 @@ std::vector<ClassName> predicted_classes(ModelFiles& files, const std::filesyste
           printable(recipe.file.string(), 512),
           " say how the classes are called; they are numbered"));
   std::vector<ClassName> classes;
-  for (std::int64_t i = 0; i < trained.count; ++i) classes.push_back({default_name(i), true});
+  for (std::int64_t i = 0; i < trained.count; ++i) classes.push_back({unnamed_class(i), true});
   return classes;
 }
 

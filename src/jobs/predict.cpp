@@ -134,8 +134,7 @@ double told_temperature(const ClassScores& scores, std::span<const TokenizedRow>
     say("warning: no evaluation row held the temperature back (all are right), so the "
         "probabilities are surer than they can be known to be; fit it on more rows");
   else if (temperature > 0.99 * kLargestTemperature)
-    say("warning: nearly equal probabilities fit the evaluation rows best, so the scores say "
-        "little "
+    say("warning: nearly equal probabilities fit the evaluation rows best: the scores say little "
         "of the classes; train for longer, or look at the metrics first");
   return temperature;
 }
