@@ -139,8 +139,9 @@ void bench_rows(Bench& b) {
   b.bytes("embedding", 2 * size, [&] { ops::embedding_forward(s, y, table, ids); });
   const Tensor qkv = b.random({kTokens, 6144}), places = b.integers(positions);
   const Tensor angles = b.random({2048, 64}, DType::f32);
-  b.bytes("rope q and k", double(kTokens) * 40 * 128 * 4,
-          [&] { ops::rope_forward(s, qkv, places, angles, angles, 40); });
+  b.bytes("rope q and k", double(kTokens) * 40 * 128 * 4, [&] {
+    ops::rope_forward(s, qkv, places, angles, angles, {40, 128});
+  });
   b.clear();
   const Tensor gate_up = b.random({kTokens, 2 * kHidden}),
                h = b.room({kTokens, kHidden}, DType::bf16);

@@ -31,6 +31,7 @@ int evaluate(const EvaluateOptions& options) {
   const MemoryPlan memory = plan_run(run);
   const std::unique_ptr<Stream> stream = Stream::open(run.where.device, run.recipe.model.threads);
   LoadedModel model = load_model(*stream, run.files, run.load);
+  for (const std::string& note : model.notes) say("note: " + note);
   Arena arena(*stream, memory.activations);
   if (options.adapter) load_adapter_folder(*stream, model, *options.adapter, run.files);
 

@@ -171,10 +171,7 @@ int finetune(const FinetuneOptions& options) {
   const std::unique_ptr<Stream> stream = Stream::open(run.where.device, run.recipe.model.threads);
   LoadedModel model = load_model(*stream, run.files, run.load);
   model.decoder->set_recomputation(memory.recomputation);
-  if (model.unties_head)
-    tell(
-        "note: lora.modules_to_save trains the head or the embedding of a model where they are one "
-        "matrix: from here on they are two, as in PEFT; lora.ensure_weight_tying keeps them one");
+  for (const std::string& note : model.notes) tell("note: " + note);
   if (run.recipe.lora.init_from)
     load_adapter_folder(*stream, model, *run.recipe.lora.init_from, run.files);
 

@@ -216,6 +216,10 @@ int quantize(const QuantizeOptions& options) {
   const ModelIdentity model = identify_model(files);
   if (model.prequantised)
     throw UserError(cat("--model: ", options.model.string(), " is in NF4 already"));
+  if (!model.architecture->left_out.empty())
+    throw UserError(cat("--model: ", options.model.string(), " is of ", model.architecture->hf_name,
+                        ", which holds ", model.architecture->left_out,
+                        "; expected a model of text alone"));
   std::error_code ignored;
   if (std::filesystem::equivalent(options.output, options.model, ignored))
     throw UserError(cat("--output: ", options.output.string(),

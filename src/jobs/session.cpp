@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "jobs/adapter_choice.h"
 #include "jobs/classes.h"
+#include "jobs/run_setup.h"
 
 namespace elenchus {
 
@@ -27,6 +28,7 @@ Session::Session(const SessionRequest& request) : files(open_model_files(request
                     bytes_text(where.available_bytes), memory_plan_text(plan)),
         ExitCode::out_of_resources);
   model = load_model(*stream, files, options);
+  for (const std::string& note : model.notes) say("note: " + note);
   arena = std::make_unique<Arena>(*stream, plan.activations);
   if (request.adapter) load_adapter_folder(*stream, model, *request.adapter, files);
 }

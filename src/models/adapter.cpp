@@ -174,6 +174,7 @@ AdapterPlan plan_adapter(const LoraConfig& config, const Architecture& architect
   plan.use_dora = config.use_dora;
   plan.b_rate_factor = config.loraplus_lr_ratio;
   std::set<std::string> adapted, there;
+  std::vector<std::string> whole_names;
   ModuleList targets(config.target_modules, "lora.target_modules"),
       excluded(config.exclude_modules, "lora.exclude_modules");
   const ChosenLayers chosen(config, targets, decoder.layers);
@@ -191,6 +192,7 @@ AdapterPlan plan_adapter(const LoraConfig& config, const Architecture& architect
       ModulePlan module;
       if (asked_for && !left_out && chosen.have(name)) {
         adapted.insert(last_name(name));
+        whole_names.push_back(name);
         module.rank = ranks.of(name, config.r);
         const double divisor =
             config.use_rslora ? std::sqrt(double(module.rank)) : double(module.rank);
@@ -211,7 +213,9 @@ AdapterPlan plan_adapter(const LoraConfig& config, const Architecture& architect
     throw UserError("lora.target_modules: no module is left to adapt, so nothing would be trained");
   plan.targets = targets.is_pattern() ? AdapterPlan::Modules{{}, config.target_modules[0]}
                                       : AdapterPlan::Modules{config.target_modules, {}};
-  if (std::ranges::find(config.target_modules, "all-linear") != config.target_modules.end())
+  if (!architecture.left_out.empty() && !targets.is_pattern())
+    plan.targets.names = whole_names;  // other modules may have names that end alike
+  else if (std::ranges::find(config.target_modules, "all-linear") != config.target_modules.end())
     plan.targets.names.assign(adapted.begin(), adapted.end());
   plan.excluded = excluded.is_pattern() ? AdapterPlan::Modules{{}, config.exclude_modules[0]}
                                         : AdapterPlan::Modules{config.exclude_modules, {}};

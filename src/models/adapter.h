@@ -32,7 +32,7 @@ struct AdapterPlan {
   bool use_dora = false;
   double b_rate_factor = 1;  ///< learning rate of all but A over that of A (LoRA+, as PEFT)
   /// adapter_config.json's target_modules and exclude_modules: the names asked for (for
-  /// "all-linear" those adapted), or the regular expression.
+  /// "all-linear" those adapted; beside an image encoder whole names), or the regular expression.
   struct Modules {
     std::vector<std::string> names;
     std::string pattern;

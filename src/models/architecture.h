@@ -39,7 +39,7 @@ std::string gguf_module_name(Slot slot, std::int64_t layer);
 /// One family, stateless. To add one: a file with a value of this type and a line in catalogue.cpp.
 struct Architecture {
   /// config.json "architectures": "LlamaForCausalLM". The same name with
-  /// ForSequenceClassification in place of ForCausalLM is the family's classifier.
+  /// ForSequenceClassification for its end is the family's classifier.
   std::string_view hf_name;
   std::string_view gguf_name;  ///< general.architecture: "llama"; empty: no files of its own
   std::string_view model_type = gguf_name;  ///< config.json "model_type"
@@ -57,7 +57,12 @@ struct Architecture {
   /// The module that holds a weight, as transformers and PEFT name it:
   /// "model.layers.0.self_attn.q_proj".
   std::string (*module_name)(Slot slot, std::int64_t layer) = nullptr;
-  /// The same in GGUF files.
+  /// The same in Hugging Face files of older versions; null: no other.
+  std::string (*old_module_name)(Slot slot, std::int64_t layer) = nullptr;
+  /// What the family's files hold beside the text model, for messages: "the image encoder". Its
+  /// modules may have names that end as the text model's do. Empty: nothing.
+  std::string_view left_out = {};
+  /// module_name in GGUF files.
   std::string (*gguf_module)(Slot slot, std::int64_t layer) = gguf_module_name;
 };
 

@@ -10,6 +10,7 @@ namespace elenchus {
 Architecture gemma();
 Architecture gemma2();
 Architecture gemma3();
+Architecture gemma3_with_images();
 Architecture llama();
 Architecture mistral();
 Architecture phi3();
@@ -29,15 +30,15 @@ std::string known_names(std::string_view Architecture::*name) {
 }  // namespace
 
 std::string classifier_name(const Architecture& architecture) {
-  constexpr std::string_view kLanguage = "ForCausalLM";
   const std::string_view name = architecture.hf_name;
-  expect(name.ends_with(kLanguage), "an architecture of that ending");
-  return std::string(name.substr(0, name.size() - kLanguage.size())) + "ForSequenceClassification";
+  const std::size_t ending = name.rfind("For");
+  expect(ending != name.npos, "an architecture of that ending");
+  return std::string(name.substr(0, ending)) + "ForSequenceClassification";
 }
 
 std::span<const Architecture> architectures() {
-  static const std::array all = {llama(), gemma(), gemma2(), gemma3(), mistral(),
-                                 phi3(),  qwen2(), qwen3(),  smollm3()};
+  static const std::array all = {llama(),   gemma(), gemma2(), gemma3(), gemma3_with_images(),
+                                 mistral(), phi3(),  qwen2(),  qwen3(),  smollm3()};
   return all;
 }
 

@@ -11,6 +11,15 @@ namespace {
 constexpr std::int64_t kMaxLayers = 1024, kMaxWidth = 65536, kMaxVocabulary = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxHeadDim = 512;  // what attention is built for
 
+void expect_whole_heads(const RopeConfig& rope, std::string_view source) {
+  if (rope.rotary_share != 1)
+    throw InputError(cat(source,
+                         ": partial_rotary_factor is not 1; models of this family turn whole "
+                         "heads"));
+  if (rope.kind == RopeConfig::Kind::longrope)
+    throw InputError(cat(source, ": rope_type longrope belongs to Phi models"));
+}
+
 }  // namespace
 
 const Json* ConfigReader::find(std::string_view key) const {
@@ -110,9 +119,19 @@ std::vector<LayerTraits> ConfigReader::late_windows(std::int64_t layers) const {
 }
 
 RopeConfig ConfigReader::rope(double default_theta) const {
+  const RopeConfig rope = partial_rope(default_theta);
+  expect_whole_heads(rope, source_);
+  return rope;
+}
+
+RopeConfig ConfigReader::partial_rope(double default_theta) const {
   const Json* settings = find("rope_parameters");
   if (!settings) settings = find("rope_scaling");
-  return scaled_rope(settings, positive("rope_theta", default_theta));
+  RopeConfig rope = scaled_rope(settings, positive("rope_theta", default_theta));
+  rope.rotary_share = positive("partial_rotary_factor", rope.rotary_share);
+  if (rope.kind == RopeConfig::Kind::plain)  // a GGUF file has LongRoPE's factors in tensors
+    rope.original_positions = positive("original_max_position_embeddings", rope.original_positions);
+  return rope;
 }
 
 RopeConfig ConfigReader::layer_rope(std::string_view type, std::string_view theta_key,
@@ -125,7 +144,9 @@ RopeConfig ConfigReader::layer_rope(std::string_view type, std::string_view thet
   } else if (type == "full_attention") {
     settings = find("rope_scaling");
   }
-  return scaled_rope(settings, positive(theta_key, default_theta));
+  const RopeConfig rope = scaled_rope(settings, positive(theta_key, default_theta));
+  expect_whole_heads(rope, source_);
+  return rope;
 }
 
 RopeConfig ConfigReader::scaled_rope(const Json* settings, double theta) const {
@@ -136,16 +157,16 @@ RopeConfig ConfigReader::scaled_rope(const Json* settings, double theta) const {
   settings->as_object(where);
   const ConfigReader inner(*settings, where);
   rope.theta = inner.positive("rope_theta", rope.theta);
-  if (inner.positive("partial_rotary_factor", 1) != 1)
-    throw InputError(cat(where, ": partial_rotary_factor is not 1: this build turns whole heads"));
+  rope.rotary_share = inner.positive("partial_rotary_factor", 1);
   const std::string kind = inner.text("rope_type", inner.text("type", "default"));
   if (kind == "default") return rope;
   const double positions =
       double(integer("max_position_embeddings", 1, std::int64_t{1} << 31, 8192));
   rope.original_positions = positive("original_max_position_embeddings",
                                      inner.positive("original_max_position_embeddings", positions));
-  rope.factor = kind == "yarn" ? inner.positive("factor", positions / rope.original_positions)
-                               : inner.positive("factor");
+  const bool has_ratio = kind == "yarn" || kind == "longrope" || kind == "su";
+  rope.factor = has_ratio ? inner.positive("factor", positions / rope.original_positions)
+                          : inner.positive("factor");
   if (kind == "linear") {
     rope.kind = RopeConfig::Kind::linear;
   } else if (kind == "dynamic") {
@@ -159,11 +180,37 @@ RopeConfig ConfigReader::scaled_rope(const Json* settings, double theta) const {
       throw InputError(cat(where, ": high_freq_factor must be above low_freq_factor"));
   } else if (kind == "yarn") {
     inner.read_yarn(rope);
+  } else if (kind == "longrope" || kind == "su") {
+    inner.read_longrope(rope);
   } else {
-    throw InputError(cat(where, ": rope_type \"", printable(kind),
-                         "\" is not known; known: default, linear, dynamic, llama3, yarn"));
+    throw InputError(
+        cat(where, ": rope_type \"", printable(kind),
+            "\" is not known; known: default, linear, dynamic, llama3, yarn, longrope"));
   }
   return rope;
+}
+
+std::vector<float> ConfigReader::factors(std::string_view key) const {
+  const Json* value = find(key);
+  if (!value) throw InputError(cat(source_, ": key \"", key, "\" is missing"));
+  const std::string where = cat(source_, ": ", key);
+  std::vector<float> out;
+  for (const Json& item : value->as_array(where)) {
+    out.push_back(float(item.as_number(where)));
+    if (!(out.back() > 0) || !std::isfinite(out.back()))
+      throw InputError(cat(where, " has ", printable(item.dump()), "; expected numbers above 0"));
+  }
+  return out;
+}
+
+void ConfigReader::read_longrope(RopeConfig& rope) const {
+  rope.kind = RopeConfig::Kind::longrope;
+  if (rope.original_positions < 2)
+    throw InputError(cat(source_, ": original_max_position_embeddings is ", rope.original_positions,
+                         "; expected at least 2"));
+  rope.short_factors = factors("short_factor");
+  rope.long_factors = factors("long_factor");
+  if (find("attention_factor")) rope.attention_factor = positive("attention_factor");
 }
 
 void ConfigReader::read_yarn(RopeConfig& rope) const {
@@ -203,6 +250,7 @@ DecoderConfig ConfigReader::sizes() const {
                          " is not a multiple of num_key_value_heads ", c.kv_heads));
   if (c.head_dim % 2 != 0)
     throw InputError(cat(source_, ": head_dim ", c.head_dim, " is odd; expected an even number"));
+  c.rotary_dim = c.head_dim;
   return c;
 }
 

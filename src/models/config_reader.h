@@ -35,6 +35,8 @@ class ConfigReader {
   std::vector<LayerTraits> late_windows(std::int64_t layers) const;
   /// rope_parameters (v5), or rope_theta with rope_scaling. InputError: a kind that is not known.
   RopeConfig rope(double default_theta) const;
+  /// The same where a part of each head may be turned.
+  RopeConfig partial_rope(double default_theta) const;
   /// The same of the layers of one type, "full_attention" or "sliding_attention": an entry of
   /// rope_parameters, or theta_key with, for full attention, rope_scaling.
   RopeConfig layer_rope(std::string_view type, std::string_view theta_key,
@@ -48,6 +50,8 @@ class ConfigReader {
  private:
   RopeConfig scaled_rope(const Json* settings, double theta) const;
   void read_yarn(RopeConfig& rope) const;
+  void read_longrope(RopeConfig& rope) const;
+  std::vector<float> factors(std::string_view key) const;
   const Json* find(std::string_view key) const;
   const Json& config_;
   std::string_view source_;

@@ -166,16 +166,51 @@ TEST(Phi3Config, FusesProjections) {
   for (const Slot slot : {Slot::k, Slot::v, Slot::up}) EXPECT_FALSE(has_projection(c, slot));
 }
 
-TEST(Phi3Config, RefusesScaledAndPartialRotation) {
-  EXPECT_NE(refusal("Phi3ForCausalLM",
-                    R"("rope_scaling": {"type": "longrope", "short_factor": [1], "factor": 1})")
-                .find("longrope"),
-            std::string::npos);
-  EXPECT_NE(refusal("Phi3ForCausalLM", R"("rope_scaling": {"type": "yarn", "factor": 4})")
-                .find("LongRoPE"),
-            std::string::npos);
-  for (const char* key : {R"("partial_rotary_factor": 0.75)", R"("rotary_dim": 4)"})
-    EXPECT_NE(refusal("Phi3ForCausalLM", key).find("turns whole heads"), std::string::npos);
+TEST(Phi3Config, ReadsPartialAndLongRotation) {
+  EXPECT_EQ(read("Phi3ForCausalLM").rotary_dim, 12);
+  EXPECT_EQ(read("Phi3ForCausalLM", R"("partial_rotary_factor": 0.5)").rotary_dim, 6);
+  EXPECT_EQ(read("Phi3ForCausalLM", R"("rotary_dim": 4)").rotary_dim, 4);
+  const std::string factors = R"("short_factor": [1, 2], "long_factor": [3, 4]})";
+  for (const char* type : {"longrope", "su"}) {
+    const DecoderConfig c =
+        read("Phi3ForCausalLM", cat(R"("max_position_embeddings": 64, "partial_rotary_factor": 0.4,
+                                     "original_max_position_embeddings": 16,
+                                     "rope_scaling": {"type": ")",
+                                    type, "\", ", factors));
+    EXPECT_EQ(c.rotary_dim, 4);
+    EXPECT_EQ(c.rope.kind, RopeConfig::Kind::longrope);
+    EXPECT_EQ(c.rope.original_positions, 16);
+    EXPECT_EQ(c.rope.factor, 4);
+    EXPECT_EQ(c.rope.short_factors, (std::vector<float>{1, 2}));
+    EXPECT_EQ(c.rope.long_factors, (std::vector<float>{3, 4}));
+  }
+}
+
+TEST(Phi3Config, RefusesRotationThatDoesNotFit) {
+  const auto expect_said = [](const char* architecture, const char* keys, const char* what) {
+    EXPECT_NE(refusal(architecture, keys).find(what), std::string::npos)
+        << refusal(architecture, keys);
+  };
+  expect_said("Phi3ForCausalLM", R"("partial_rotary_factor": 0.75)", "expected an even number");
+  expect_said("Phi3ForCausalLM", R"("partial_rotary_factor": 1.5)", "expected an even number");
+  expect_said("Phi3ForCausalLM", R"("rope_scaling": {"type": "yarn", "factor": 4})",
+              "expected rope_type default or longrope");
+  expect_said("Phi3ForCausalLM",
+              R"("rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [1, 2]})",
+              "expected 6");
+  expect_said("Phi3ForCausalLM",
+              R"("rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [-1]})",
+              "expected numbers above 0");
+  expect_said("Phi3ForCausalLM", R"("rope_scaling": {"type": "longrope", "short_factor": [1]})",
+              "long_factor");
+  expect_said("Phi3ForCausalLM",
+              R"("original_max_position_embeddings": 1,
+                 "rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [1]})",
+              "expected at least 2");
+  expect_said("LlamaForCausalLM", R"("partial_rotary_factor": 0.5)", "turn whole heads");
+  expect_said("LlamaForCausalLM",
+              R"("rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [1]})",
+              "belongs to Phi models");
 }
 
 TEST(RopeTables, AreTransformersInBothWords) {
@@ -184,7 +219,7 @@ TEST(RopeTables, AreTransformersInBothWords) {
   const Json configs = Json::parse(read_text_file(folder / "configs.json"), "configs.json");
   for (const auto& [name, config] : configs.as_object("configs.json")) {
     const DecoderConfig c = architecture_of(config, name).read_config(config, name);
-    const RopeTables found = rope_tables(c.rope, c.head_dim, 40);
+    const RopeTables found = rope_tables(c.rope, c.rotary_dim, 40);
     for (const auto& [part, values] : {std::pair{".cosine", found.cosine}, {".sine", found.sine}}) {
       std::vector<float> wanted(values.size());
       tables.read_f32(tables.at(name + part), 0, wanted);

@@ -12,16 +12,20 @@ namespace elenchus {
 
 /// How rotary positions are scaled past the length a model was first trained on.
 struct RopeConfig {
-  enum class Kind { plain, linear, dynamic, llama3, yarn };
+  enum class Kind { plain, linear, dynamic, llama3, yarn, longrope };
   Kind kind = Kind::plain;
   double theta = 10000;
   double factor = 1;                                           ///< of all but plain
   double low_frequency_factor = 1, high_frequency_factor = 4;  ///< llama3
-  double original_positions = 8192;                            ///< dynamic, llama3, yarn
+  double original_positions = 8192;                            ///< dynamic, llama3, yarn, longrope
   double beta_fast = 32, beta_slow = 1;                        ///< yarn
   bool truncate = true;  ///< yarn: whether the blended frequencies begin and end at whole ones
-  std::optional<double> attention_factor;  ///< yarn; cos and sin are multiplied by it
-  std::vector<float> divisors;             ///< [D/2] from a GGUF file, or empty
+  std::optional<double> attention_factor;  ///< yarn, longrope: cos and sin are multiplied by it
+  /// longrope, [R/2] each: what divides the frequencies of sequences up to original_positions, and
+  /// of longer ones.
+  std::vector<float> short_factors, long_factors;
+  double rotary_share = 1;      ///< of each head that is turned
+  std::vector<float> divisors;  ///< [D/2] from a GGUF file, or empty
 };
 
 /// Which rotary tables a layer turns its queries and keys by.
@@ -39,6 +43,7 @@ struct DecoderConfig {
   std::int64_t heads = 0;       ///< H
   std::int64_t kv_heads = 0;    ///< K
   std::int64_t head_dim = 0;    ///< D
+  std::int64_t rotary_dim = 0;  ///< R: elements of a head that are turned
   std::int64_t mlp_width = 0;   ///< F
   std::int64_t vocabulary = 0;  ///< V
   std::int64_t max_positions = 0;

@@ -39,7 +39,7 @@ struct Harness {
       : stream(stream), arena(stream, std::size_t{64} << 20) {
     ModelFiles files = open_model_files(folder);
     model = load_model(stream, files, options);
-    if (options.lora)
+    if (options.lora && options.lora->modules_to_save.empty())
       load_adapter(stream, model.decoder->params(), open_adapter_weights(folder / "adapter"));
   }
   std::vector<double> values(ConstTensor tensor) {
@@ -101,8 +101,9 @@ class DecoderCuda : public testing::CudaParity {
  protected:
   static std::vector<fs::path> folders() {
     const fs::path golden = fs::path(ELENCHUS_TEST_FOLDER) / "golden";
-    return {golden / "llama",  golden / "llama_tied_scaled", golden / "gemma2", golden / "qwen3",
-            golden / "gemma3", golden / "smollm3",           golden / "phi3"};
+    return {
+        golden / "llama",  golden / "llama_tied_scaled", golden / "gemma2", golden / "qwen3",
+        golden / "gemma3", golden / "smollm3",           golden / "phi3",   golden / "phi3_long"};
   }
 };
 
@@ -138,6 +139,28 @@ TEST_F(DecoderCuda, LossAndGradientsAreTheCpus) {
       EXPECT_EQ(found.tokens, wanted.tokens);
       EXPECT_LT(relative_error(on_cuda.gradients(), on_cpu.gradients()), tolerance)
           << name_of(compute);
+    }
+}
+
+TEST_F(DecoderCuda, WholeModulesLearnAsOnTheCpu) {
+  LoraConfig lora = kLora;
+  lora.modules_to_save = {"embed_tokens", "lm_head"};
+  const std::pair<DType, double> cases[] = {
+      {DType::f32, kTolerance}, {DType::f16, 1e-2}, {DType::bf16, 6e-2}};
+  for (const bool tied : {false, true})
+    for (const auto& [compute, tolerance] : cases) {
+      lora.ensure_weight_tying = tied;
+      const LoadOptions wide{.load_in_4bit = true, .lora = lora, .max_positions = 64};
+      LoadOptions options = wide;
+      options.compute = compute;
+      const fs::path folder = fs::path(ELENCHUS_TEST_FOLDER) / "golden" / "gemma2";
+      Harness on_cpu(cpu(), folder, wide), on_cuda(cuda(), folder, options);
+      const LossSum wanted = on_cpu.train(), found = on_cuda.train();
+      EXPECT_NEAR(found.nats, wanted.nats, tolerance * wanted.nats) << name_of(compute);
+      const std::vector<double> gradients = on_cuda.gradients();
+      EXPECT_LT(relative_error(gradients, on_cpu.gradients()), tolerance) << name_of(compute);
+      on_cuda.train();
+      EXPECT_EQ(on_cuda.gradients(), gradients);
     }
 }
 

@@ -314,6 +314,41 @@ TEST(DecoderF16, ResidualStreamMayOutgrowItsRange) {
   EXPECT_LT(relative_error(narrow.logits(kRows[0]), wide.logits(kRows[0])), 1e-2);
 }
 
+TEST(GemmaWithImages, IsReadUnderTheNamesOfBothVersions) {
+  // The golden's tensors have transformers 4's names: language_model.model.layers...
+  const TemporaryFolder renamed;
+  fs::copy_file(golden("gemma3_images") / "config.json", renamed / "config.json");
+  const SafetensorsFile file(golden("gemma3_images") / "model.safetensors");
+  SafetensorsWriter writer;
+  std::vector<std::vector<std::byte>> values;
+  for (const TensorEntry& entry : file.entries()) {
+    constexpr std::string_view kOld = "language_model.model.";
+    values.emplace_back(std::size_t(entry.bytes));
+    file.read_bytes(entry, 0, values.back());
+    const std::string name = entry.name.starts_with(kOld)
+                                 ? cat("model.language_model.", entry.name.substr(kOld.size()))
+                                 : entry.name;
+    writer.add(name, entry.type, entry.shape, values.back());
+  }
+  write_safetensors(renamed / "model.safetensors", writer);
+  const LoadOptions options = Harness::options_of(false, false);
+  Harness old(golden("gemma3_images"), options, 2), now(renamed.path(), options, 2);
+  EXPECT_EQ(now.logits(kRows[0]), old.logits(kRows[0]));
+  ASSERT_EQ(old.model.notes.size(), 1u);
+  EXPECT_NE(old.model.notes[0].find("without the image encoder"), std::string::npos);
+}
+
+TEST(GemmaWithImages, NamesItsTargetsWhole) {
+  // The image encoder has modules of the same endings, which PEFT must leave alone.
+  ModelFiles files = open_model_files(golden("gemma3_images"));
+  const ModelIdentity model = identify_model(files);
+  LoraConfig lora;
+  lora.target_modules = {"q_proj"};
+  EXPECT_EQ(plan_adapter(lora, *model.architecture, model.config).targets.names,
+            (std::vector<std::string>{"model.language_model.layers.0.self_attn.q_proj",
+                                      "model.language_model.layers.1.self_attn.q_proj"}));
+}
+
 class PrequantisedLlama : public testing::TestWithParam<const char*> {};
 
 TEST_P(PrequantisedLlama, LogitsAreTransformersWhateverTheRecipeSays) {
@@ -355,10 +390,10 @@ INSTANTIATE_TEST_SUITE_P(Models, PrequantisedLlama,
 INSTANTIATE_TEST_SUITE_P(Models, GoldenModel,
                          testing::Values("llama", "llama_tied_scaled", "gemma2", "qwen3", "qwen2",
                                          "qwen2_tied", "gemma3", "smollm3", "yarn", "mistral",
-                                         "gemma", "phi3"));
+                                         "gemma", "phi3", "phi3_long", "gemma3_images"));
 INSTANTIATE_TEST_SUITE_P(Models, GoldenGguf,
                          testing::Values("gemma2", "qwen3", "qwen2_tied", "gemma", "gemma3",
-                                         "smollm3", "phi3"));
+                                         "smollm3", "phi3", "phi3_long"));
 
 }  // namespace
 }  // namespace elenchus

@@ -1,4 +1,4 @@
-// Gemma 3, its text model: five layers with a window and rotary tables of their own to each full one, norms on
+// Gemma 3, its text model, alone or beside an image encoder: five layers with a window and rotary tables of their own to each full one, norms on
 // query and key heads, no soft caps. Gemma Team 2025, arXiv:2503.19786.
 
 #include <cmath>
@@ -55,6 +55,29 @@ std::string module_name(Slot slot, std::int64_t layer) {
   }
 }
 
+/// The text model of Gemma3ForConditionalGeneration, whose config.json holds its settings in
+/// text_config, without those that are the class's own.
+DecoderConfig read_text_config(const Json& config, std::string_view source) {
+  Json text = Json::Object{{"vocab_size", 262208},      {"hidden_size", 2304},
+                           {"intermediate_size", 9216}, {"num_hidden_layers", 26},
+                           {"num_attention_heads", 8},  {"num_key_value_heads", 4},
+                           {"head_dim", 256},           {"max_position_embeddings", 131072}};
+  const std::string where = cat(source, ": text_config");
+  for (const auto& [key, value] : config.at("text_config", source).as_object(where))
+    text.set(key, value);
+  return read_config(text, where);
+}
+
+std::string text_module_name(Slot slot, std::int64_t layer) {
+  constexpr std::string_view kModel = "model.";
+  const std::string name = module_name(slot, layer);
+  return name.starts_with(kModel) ? cat("model.language_model.", name.substr(kModel.size())) : name;
+}
+
+std::string old_text_module_name(Slot slot, std::int64_t layer) {
+  return "language_model." + module_name(slot, layer);
+}
+
 }  // namespace
 
 Architecture gemma3();
@@ -66,6 +89,18 @@ Architecture gemma3() {
           .read_config = read_config,
           .complete_gguf = complete_gguf,
           .module_name = module_name};
+}
+
+Architecture gemma3_with_images();
+Architecture gemma3_with_images() {
+  return {.hf_name = "Gemma3ForConditionalGeneration",
+          .gguf_name = {},
+          .model_type = "gemma3",
+          .hf_norm_offset = 1,
+          .read_config = read_text_config,
+          .module_name = text_module_name,
+          .old_module_name = old_text_module_name,
+          .left_out = "the image encoder"};
 }
 
 }  // namespace elenchus

@@ -50,6 +50,8 @@ Json config_from_gguf(const GgufFile& file, const Architecture& architecture) {
     if (const auto length = file.get_u64(prefix + "rope.scaling.original_context_length"))
       scaling.set("original_max_position_embeddings", std::int64_t(*length));
     config.set("rope_scaling", std::move(scaling));
+  } else if (const auto length = file.get_u64(prefix + "rope.scaling.original_context_length")) {
+    config.set("original_max_position_embeddings", std::int64_t(*length));  // of LongRoPE
   }
   if (architecture.complete_gguf) architecture.complete_gguf(config, file.description());
   return config;

@@ -18,16 +18,11 @@ namespace {
 
 constexpr int kProjections = int(std::size(kProjectionSlots));
 
-/// Rotary tables f32 [P, D/2] on the device; empty: nothing is turned.
-struct RopeTensors {
-  ConstTensor cosine, sine;
-};
-
-RopeTensors upload_rope(Stream& stream, std::vector<Buffer>& buffers, const RopeConfig& rope,
-                        const DecoderConfig& config, const LoadOptions& options) {
-  const RopeTables tables = rope_tables(rope, config.head_dim, options.max_positions);
+/// Tables of the first `positions` positions, on the device.
+RotaryTables::Table upload_rope(Stream& stream, std::vector<Buffer>& buffers,
+                                const RopeTables& tables, std::int64_t positions) {
   const auto upload = [&](const std::vector<float>& values) {
-    const Shape shape{options.max_positions, config.head_dim / 2};
+    const Shape shape{positions, std::int64_t(values.size()) / positions};
     const Tensor device = buffers.emplace_back(stream, shape, DType::f32).tensor();
     stream.copy(device, ConstTensor(values.data(), shape, DType::f32));
     stream.synchronize();
@@ -35,6 +30,50 @@ RopeTensors upload_rope(Stream& stream, std::vector<Buffer>& buffers, const Rope
   };
   const ConstTensor cosine = upload(tables.cosine), sine = upload(tables.sine);
   return {cosine, sine};
+}
+
+/// What a layer with these settings turns its heads by; LongRoPE's far tables only where there are
+/// sequences that need them.
+RotaryTables make_rope(Stream& stream, std::vector<Buffer>& buffers, const RopeConfig& rope,
+                       std::int64_t rotary_dim, std::int64_t positions) {
+  const auto upload = [&](RopeReach reach, std::int64_t count) {
+    return upload_rope(stream, buffers, rope_tables(rope, rotary_dim, count, reach), count);
+  };
+  if (rope.kind != RopeConfig::Kind::longrope || double(positions) <= rope.original_positions)
+    return {.near = upload(RopeReach::near, positions)};
+  const std::int64_t original = std::int64_t(rope.original_positions);
+  return {.near = upload(RopeReach::near, original),
+          .far = upload(RopeReach::far, positions),
+          .near_positions = original};
+}
+
+/// What a GGUF file says of rotary positions in tensors: divisors of the frequencies (Llama 3), or
+/// LongRoPE's factors.
+void read_rope_tensors(const WeightSource& reader, DecoderConfig& config) {
+  const auto factors = [&](std::string_view name) {
+    std::vector<float> values = reader.extra(name);
+    if (!values.empty() && std::int64_t(values.size()) != config.rotary_dim / 2)
+      throw InputError(cat(reader.description(), ": ", name, " has ", values.size(),
+                           " values; expected ", config.rotary_dim / 2));
+    for (const float value : values)
+      if (!(value > 0) || !std::isfinite(value))
+        throw InputError(
+            cat(reader.description(), ": ", name, " has ", value, "; expected numbers above 0"));
+    return values;
+  };
+  RopeConfig& rope = config.rope;
+  rope.divisors = factors("rope_freqs.weight");
+  std::vector<float> near = factors("rope_factors_short.weight"),
+                     far = factors("rope_factors_long.weight");
+  if (near.empty() && far.empty()) return;
+  if (near.empty() || far.empty() || rope.original_positions < 2)
+    throw InputError(cat(reader.description(),
+                         ": LongRoPE needs the tensors rope_factors_short.weight and "
+                         "rope_factors_long.weight and an original context length"));
+  rope.kind = RopeConfig::Kind::longrope;
+  rope.factor = double(config.max_positions) / rope.original_positions;
+  rope.short_factors = std::move(near);
+  rope.long_factors = std::move(far);
 }
 
 /// Builds the blocks of one decoder from its files, one group of projections at a time.
@@ -49,7 +88,7 @@ class BlockBuilder {
         adapter_(adapter),
         params_(params) {}
 
-  DecoderBlock block(std::int64_t layer, const RopeTensors& global, const RopeTensors& local) {
+  DecoderBlock block(std::int64_t layer, const RotaryTables& global, const RotaryTables& local) {
     const DecoderConfig& c = model_.config;
     const DecoderBlock::Norms norms{
         .attention = norm(Slot::attention_norm, layer),
@@ -69,14 +108,11 @@ class BlockBuilder {
     Projection gate_up = group(layer, 4, 6);
     Projection down = group(layer, 6, 7);
     const RopeUse use = c.layer(layer).rope;
-    const RopeTensors rope = use == RopeUse::global  ? global
-                             : use == RopeUse::local ? local
-                                                     : RopeTensors{};
-    Attention::Config attention{.shape = shape,
-                                .head_norm = head_norm(layer),
-                                .cosine = rope.cosine,
-                                .sine = rope.sine,
-                                .layer = layer};
+    const RotaryTables rope = use == RopeUse::global  ? global
+                              : use == RopeUse::local ? local
+                                                      : RotaryTables{};
+    Attention::Config attention{
+        .shape = shape, .head_norm = head_norm(layer), .rope = rope, .layer = layer};
     return DecoderBlock(Attention(std::move(qkv), std::move(o), std::move(attention)),
                         GatedMlp(std::move(gate_up), std::move(down), c.activation), norms,
                         options_.compute);
@@ -301,6 +337,14 @@ LoadedModel build_model(Stream& stream, ModelIdentity model, WeightSource& reade
                         const LoadOptions& options) {
   DecoderConfig& config = model.config;
   LoadedModel loaded;
+  const std::string_view left_out = model.architecture->left_out;
+  if (!left_out.empty() && options.classifier)
+    throw UserError(cat("model.task_type: ", reader.description(), " is of ",
+                        model.architecture->hf_name,
+                        ", of which this build makes no classifier; expected CAUSAL_LM"));
+  if (!left_out.empty())
+    loaded.notes.push_back(cat(reader.description(), ": the text model is loaded without ",
+                               left_out, " of ", model.architecture->hf_name));
   DecoderParts parts;
   parts.compute = options.compute;
   parts.label_smoothing = options.label_smoothing;
@@ -317,22 +361,15 @@ LoadedModel build_model(Stream& stream, ModelIdentity model, WeightSource& reade
   for (const WholeModule& module : whole) trained.push_back(module.entry());
   parts.params = ParamSet(stream, trained);
   init_adapter(stream, parts.params, options.seed);
-  config.rope.divisors = reader.extra("rope_freqs.weight");
-  if (!config.rope.divisors.empty() &&
-      std::int64_t(config.rope.divisors.size()) != config.head_dim / 2)
-    throw InputError(cat(reader.description(), ": rope_freqs.weight has ",
-                         config.rope.divisors.size(), " values; expected ", config.head_dim / 2));
-  if (!reader.extra("rope_factors_short.weight").empty())
-    throw InputError(cat(reader.description(),
-                         ": rope_factors_short.weight is there: the model stretches its rotary "
-                         "positions by LongRoPE, which this build does not know"));
-  const RopeTensors global = upload_rope(stream, parts.buffers, config.rope, config, options);
+  read_rope_tensors(reader, config);
+  const auto rotary = [&](const RopeConfig& rope) {
+    return make_rope(stream, parts.buffers, rope, config.rotary_dim, options.max_positions);
+  };
+  const RotaryTables global = rotary(config.rope);
   const bool has_local =
       std::any_of(config.layer_traits.begin(), config.layer_traits.end(),
                   [](const LayerTraits& traits) { return traits.rope == RopeUse::local; });
-  const RopeTensors local =
-      has_local ? upload_rope(stream, parts.buffers, config.local_rope, config, options)
-                : RopeTensors{};
+  const RotaryTables local = has_local ? rotary(config.local_rope) : RotaryTables{};
 
   const VocabularyMatrices vocabulary(reader, whole, config);
   vocabulary.read_embedding(parts);
@@ -342,8 +379,10 @@ LoadedModel build_model(Stream& stream, ModelIdentity model, WeightSource& reade
   parts.final_norm = reader.vector(Slot::final_norm, 0, "weight", config.width);
   if (options.classifier)
     add_score_head(stream, reader, *options.classifier, parts);
-  else
-    loaded.unties_head = vocabulary.read_head(parts) == VocabularyMatrices::Head::untied;
+  else if (vocabulary.read_head(parts) == VocabularyMatrices::Head::untied)
+    loaded.notes.push_back(
+        "lora.modules_to_save trains the head or the embedding of a model where they are one "
+        "matrix: from here on they are two, as in PEFT; lora.ensure_weight_tying keeps them one");
   for (Buffer& buffer : reader.take_buffers()) parts.buffers.push_back(std::move(buffer));
   for (Buffer& buffer : builder.take_buffers()) parts.buffers.push_back(std::move(buffer));
   parts.config = std::move(config);

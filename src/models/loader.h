@@ -34,7 +34,7 @@ struct LoadOptions {
 struct LoadedModel {
   std::unique_ptr<Decoder> decoder;
   AdapterPlan adapter;                 ///< empty without one
-  bool unties_head = false;            ///< a tied head or its embedding is trained apart
+  std::vector<std::string> notes;      ///< what the user should be told once, in plain words
   std::uint64_t base_fingerprint = 0;  ///< of every base weight as it was read
 };
 

@@ -1,6 +1,8 @@
 // Phi 3 and 4: Llama's shape with q, k and v in one projection, gate and up in another, and a
 // window in some. Abdin et al. 2024, arXiv:2404.14219; arXiv:2412.08905.
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "models/architecture.h"
 #include "models/config_reader.h"
@@ -16,16 +18,24 @@ DecoderConfig read_config(const Json& config, std::string_view source) {
   c.tied_head = reader.boolean("tie_word_embeddings", false);
   c.fused_projections = true;
   c.layer_traits = reader.windows(c.layers, 0, [](std::int64_t) { return true; });
-  c.rope = reader.rope(10000);
-  if (c.rope.kind != RopeConfig::Kind::plain)
+  c.rope = reader.partial_rope(10000);
+  if (c.rope.kind != RopeConfig::Kind::plain && c.rope.kind != RopeConfig::Kind::longrope)
     throw InputError(cat(source,
-                         ": the rotary positions are scaled; of Phi models this build knows those "
-                         "that are not (LongRoPE is not there)"));
-  if (reader.positive("partial_rotary_factor", 1) != 1 ||
-      reader.integer("rotary_dim", 1, c.head_dim, c.head_dim) != c.head_dim)
-    throw InputError(cat(source,
-                         ": rotary positions turn a part of each head only "
-                         "(partial_rotary_factor); this build turns whole heads"));
+                         ": the rotary positions are scaled in a way that Phi models are not; "
+                         "expected rope_type default or longrope"));
+  // A GGUF file says rotary_dim, a Hugging Face folder partial_rotary_factor.
+  c.rotary_dim =
+      reader.integer("rotary_dim", 2, c.head_dim,
+                     std::int64_t(double(c.head_dim) * std::min(c.rope.rotary_share, 2.0)));
+  if (c.rotary_dim < 2 || c.rotary_dim > c.head_dim || c.rotary_dim % 2 != 0)
+    throw InputError(cat(source, ": ", c.rotary_dim, " elements of each head of ", c.head_dim,
+                         " are turned; expected an even number up to that"));
+  for (const auto& factors : {c.rope.short_factors, c.rope.long_factors})
+    if (c.rope.kind == RopeConfig::Kind::longrope &&
+        std::int64_t(factors.size()) != c.rotary_dim / 2)
+      throw InputError(cat(source, ": rope settings: short_factor and long_factor have ",
+                           c.rope.short_factors.size(), " and ", c.rope.long_factors.size(),
+                           " numbers; expected ", c.rotary_dim / 2));
   return c;
 }
 

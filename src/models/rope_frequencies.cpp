@@ -54,6 +54,7 @@ double frequency_at(std::int64_t i, std::int64_t dim, const RopeConfig& c) {
   switch (c.kind) {
     case RopeConfig::Kind::plain:
     case RopeConfig::Kind::dynamic:
+    case RopeConfig::Kind::longrope:
       return plain;
     case RopeConfig::Kind::linear:
       return plain / c.factor;
@@ -65,22 +66,32 @@ double frequency_at(std::int64_t i, std::int64_t dim, const RopeConfig& c) {
   return plain;
 }
 
+/// What cosine and sine are multiplied by.
+double attention_scale(const RopeConfig& c) {
+  const bool scaled = c.kind == RopeConfig::Kind::yarn || c.kind == RopeConfig::Kind::longrope;
+  if (!scaled) return 1;
+  if (c.attention_factor) return *c.attention_factor;
+  if (c.factor <= 1) return 1;
+  if (c.kind == RopeConfig::Kind::yarn) return 0.1 * std::log(c.factor) + 1;
+  return std::sqrt(1 + std::log(c.factor) / std::log(c.original_positions));
+}
+
 }  // namespace
 
-RopeTables rope_tables(const RopeConfig& settings, std::int64_t head_dim, std::int64_t positions) {
+RopeTables rope_tables(const RopeConfig& settings, std::int64_t rotary_dim, std::int64_t positions,
+                       RopeReach reach) {
   RopeConfig config = settings;
-  if (config.kind == RopeConfig::Kind::dynamic && head_dim > 2)
-    config.theta = dynamic_theta(head_dim, positions, config);
-  const std::int64_t half = head_dim / 2;
+  if (config.kind == RopeConfig::Kind::dynamic && rotary_dim > 2)
+    config.theta = dynamic_theta(rotary_dim, positions, config);
+  if (config.kind == RopeConfig::Kind::longrope)
+    config.divisors = reach == RopeReach::near ? config.short_factors : config.long_factors;
+  const std::int64_t half = rotary_dim / 2;
   std::vector<float> frequencies;
   for (std::int64_t i = 0; i < half; ++i) {
     const double divisor = config.divisors.empty() ? 1 : double(config.divisors[std::size_t(i)]);
-    frequencies.push_back(float(frequency_at(i, head_dim, config) / divisor));
+    frequencies.push_back(float(frequency_at(i, rotary_dim, config) / divisor));
   }
-  double scale = 1;
-  if (config.kind == RopeConfig::Kind::yarn)
-    scale =
-        config.attention_factor.value_or(config.factor > 1 ? 0.1 * std::log(config.factor) + 1 : 1);
+  const double scale = attention_scale(config);
   RopeTables tables;
   tables.cosine.reserve(std::size_t(positions * half));
   tables.sine.reserve(std::size_t(positions * half));

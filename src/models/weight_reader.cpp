@@ -59,16 +59,20 @@ constexpr std::int64_t kReadElements = std::int64_t{1} << 20;
 
 }  // namespace
 
-WeightReader::WeightReader(Stream& stream, WeightFiles files) : stream_(stream), files_(files) {
+WeightReader::WeightReader(Stream& stream, WeightFiles files)
+    : stream_(stream),
+      files_(files),
+      module_name_(files.gguf ? files.architecture.gguf_module : files.architecture.module_name) {
+  const auto old = files.architecture.old_module_name;
+  if (!files.gguf && old && files.source.find(old(Slot::final_norm, 0) + ".weight"))
+    module_name_ = old;
   Tensor map = keep({256}, DType::f32);
   if (!stream_.dry()) stream_.copy(map, ConstTensor(ops::dynamic_map().data(), {256}, DType::f32));
   scale_map_ = map;
 }
 
 std::string WeightReader::name_of(Slot slot, std::int64_t layer, std::string_view part) const {
-  const std::string module = files_.gguf ? files_.architecture.gguf_module(slot, layer)
-                                         : files_.architecture.module_name(slot, layer);
-  return cat(module, ".", part);
+  return cat(module_name_(slot, layer), ".", part);
 }
 
 bool WeightReader::has_own_head(bool tied) const {

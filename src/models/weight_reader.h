@@ -69,6 +69,7 @@ class WeightReader final : public WeightSource {
 
   Stream& stream_;
   WeightFiles files_;
+  std::string (*module_name_)(Slot slot, std::int64_t layer);  // of these files
   std::vector<Buffer> buffers_;
   ConstTensor scale_map_;
   std::int64_t paired_head_dim_ = 0;

@@ -36,8 +36,7 @@ std::vector<WholeModule> whole_modules(const WholeRequest& request,
   there.push_back(module_of(Slot::embedding, architecture, vocabulary));
   if (request.num_labels == 0) there.push_back(module_of(Slot::head, architecture, vocabulary));
   if (request.num_labels > 0)
-    asked.push_back(
-        module_of(Slot::score, architecture, Shape{request.num_labels, decoder.width}));
+    asked.push_back(module_of(Slot::score, architecture, Shape{request.num_labels, decoder.width}));
   if (!request.lora) return asked;
   const LoraConfig& lora = *request.lora;
   for (const std::string& entry : lora.modules_to_save) {
@@ -47,9 +46,9 @@ std::vector<WholeModule> whole_modules(const WholeRequest& request,
     if (found == there.end()) {
       std::string known;
       for (const WholeModule& module : there) known += (known.empty() ? "" : ", ") + module.name;
-      throw UserError(cat("lora.modules_to_save: \"", printable(entry),
-                          "\" is no module that can be trained whole; of this model those are: ",
-                          known));
+      throw UserError(
+          cat("lora.modules_to_save: \"", printable(entry),
+              "\" is no module that can be trained whole; of this model those are: ", known));
     }
     const auto is_it = [&](const WholeModule& module) { return module.slot == found->slot; };
     if (std::ranges::none_of(asked, is_it)) asked.push_back(*found);

@@ -1,7 +1,5 @@
 #include "nn/attention.h"
 
-#include "ops/rope/rope.h"
-
 namespace elenchus {
 
 Attention::Attention(Projection qkv, Projection o, Config config)
@@ -18,15 +16,31 @@ Attention::Saved Attention::allocate(Context& ctx, std::int64_t rows, DType dtyp
   return saved;
 }
 
+template <class F>
+void Attention::for_rotary_parts(const Context& ctx, const F& turn) const {
+  const RotaryTables& rope = config_.rope;
+  if (!rope.near.cosine) return;
+  const std::int64_t rows = ctx.positions.dim(0);
+  if (!rope.far.cosine) return turn(0, rows, rope.near);
+  if (ctx.cache)
+    return turn(0, rows, ctx.cache->capacity() > rope.near_positions ? rope.far : rope.near);
+  for (std::int64_t i = 0; i < ctx.sequences.count(); ++i) {
+    const std::int64_t first = ctx.sequences.host_starts[std::size_t(i)],
+                       length = ctx.sequences.host_starts[std::size_t(i + 1)] - first;
+    turn(first, length, length > rope.near_positions ? rope.far : rope.near);
+  }
+}
+
 Tensor Attention::turned(Context& ctx, Tensor qkv) const {
   Tensor out = qkv;
   if (config_.head_norm) {
     out = ctx.arena.alloc(qkv.shape(), qkv.dtype());
     ops::head_norm_forward(ctx.stream, out, qkv, *config_.head_norm);
   }
-  if (config_.cosine)
-    ops::rope_forward(ctx.stream, out, ctx.positions, config_.cosine, config_.sine,
-                      config_.shape.heads + config_.shape.kv_heads);
+  for_rotary_parts(ctx, [&](std::int64_t first, std::int64_t rows, const RotaryTables::Table& t) {
+    ops::rope_forward(ctx.stream, out.rows(first, rows), ctx.positions.rows(first, rows), t.cosine,
+                      t.sine, turned_heads());
+  });
   return out;
 }
 
@@ -56,9 +70,10 @@ void Attention::backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x,
     ops::attention_backward(ctx.stream, ctx.arena, dqkv, dheads, saved.heads, saved.log_sum_exp,
                             qkv, ctx.sequences, config_.shape);
   }
-  if (config_.cosine)
-    ops::rope_backward(ctx.stream, dqkv, ctx.positions, config_.cosine, config_.sine,
-                       config_.shape.heads + config_.shape.kv_heads);
+  for_rotary_parts(ctx, [&](std::int64_t first, std::int64_t rows, const RotaryTables::Table& t) {
+    ops::rope_backward(ctx.stream, dqkv.rows(first, rows), ctx.positions.rows(first, rows),
+                       t.cosine, t.sine, turned_heads());
+  });
   if (config_.head_norm) ops::head_norm_backward(ctx.stream, dqkv, saved.qkv, *config_.head_norm);
   qkv_.backward(ctx, dx, dqkv, x, saved.xa_qkv);
 }

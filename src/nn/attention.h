@@ -5,8 +5,20 @@
 #include "nn/projection.h"
 #include "ops/attention/attention.h"
 #include "ops/head_norm/head_norm.h"
+#include "ops/rope/rope.h"
 
 namespace elenchus {
+
+/// f32 [P, R/2] each, for the R elements of a head that are turned; every position is below P.
+/// Without `near` nothing is.
+struct RotaryTables {
+  struct Table {
+    ConstTensor cosine, sine;
+  };
+  Table near{};
+  Table far{};                      ///< of whole sequences longer than near_positions; or empty
+  std::int64_t near_positions = 0;  ///< with `far`
+};
 
 /// Causal self-attention with rotary positions: o_proj(attention(rope(q), rope(k), v)), q|k|v one
 /// projection group. With a head norm: rope(norm(q)), rope(norm(k)).
@@ -21,8 +33,8 @@ class Attention {
   struct Config {
     ops::AttentionShape shape;
     std::optional<ops::HeadNorm> head_norm;
-    ConstTensor cosine, sine;  ///< f32 [P, D/2]: every position is below P; empty: nothing turns
-    std::int64_t layer = 0;    ///< the place in the cache
+    RotaryTables rope;
+    std::int64_t layer = 0;  ///< the place in the cache
   };
   Attention(Projection qkv, Projection o, Config config);
   /// What `forward` fills, for N rows.
@@ -33,9 +45,17 @@ class Attention {
   void backward(Context& ctx, Tensor dx, ConstTensor dy, ConstTensor x, const Saved& saved) const;
 
  private:
+  /// Calls turn(first row, rows, table) for every part of the batch that one table is for. With a
+  /// cache its capacity decides, so that all keys in it are turned alike.
+  template <class F>
+  void for_rotary_parts(const Context& ctx, const F& turn) const;
   /// q|k|v as attention takes it, from what was projected: normed and turned, in place unless
   /// backward needs the input.
   Tensor turned(Context& ctx, Tensor qkv) const;
+
+  ops::RopeHeads turned_heads() const {
+    return {config_.shape.heads + config_.shape.kv_heads, config_.shape.head_dim};
+  }
 
   Projection qkv_, o_;
   Config config_;

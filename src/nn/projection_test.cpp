@@ -75,9 +75,8 @@ TEST_P(DoraProjection, DropsAsPeftDoes) {
   std::vector<double> values = rounded(random_values(trained, 1), DType::f32);
   const std::vector<double> x = rounded(random_values(kRows * kIn, 2), DType::f32),
                             dy = rounded(random_values(kRows * kOut, 4), DType::f32);
-  Reference reference{.weights = rounded(random_values(kOut * kIn, 3), DType::f32),
-                      .mask = {},
-                      .norms = {}};
+  Reference reference{
+      .weights = rounded(random_values(kOut * kIn, 3), DType::f32), .mask = {}, .norms = {}};
   for (std::int64_t i = 0; i < kRows * kIn; ++i)
     reference.mask.push_back(kKey.uniform(std::uint64_t(i)) >= kDropout ? 1 / (1 - double(kDropout))
                                                                         : 0);
@@ -122,7 +121,8 @@ TEST_P(DoraProjection, DropsAsPeftDoes) {
                   .sequences = {},
                   .dropout = kKey,
                   .cache = nullptr};
-  const Held hx(stream(), {kRows, kIn}, DType::f32, x), hdy(stream(), {kRows, kOut}, DType::f32, dy);
+  const Held hx(stream(), {kRows, kIn}, DType::f32, x),
+      hdy(stream(), {kRows, kOut}, DType::f32, dy);
   const Held y(stream(), {kRows, kOut}, DType::f32), xa(stream(), {kRows, kRank}, DType::f32),
       dx(stream(), {kRows, kIn}, DType::f32), grads(stream(), {trained}, DType::f32);
   projection.forward(context, y, xa, hx);
@@ -140,8 +140,7 @@ TEST_P(DoraProjection, DropsAsPeftDoes) {
   std::vector<double> found = dx.values();
   std::ranges::copy(grads.values(), std::back_inserter(found));
   ASSERT_EQ(found.size(), wanted.size());
-  for (std::size_t i = 0; i < wanted.size(); ++i)
-    EXPECT_NEAR(found[i], wanted[i], kTolerance) << i;
+  for (std::size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(found[i], wanted[i], kTolerance) << i;
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, DoraProjection, testing::every_device(), testing::case_name);

@@ -9,6 +9,7 @@ Weights are multiples of 1/256 below 1, which bf16 and f16 both hold exactly.
 """
 import copy
 import json
+import math
 import sys
 
 import gguf
@@ -48,6 +49,26 @@ def phi3_keys(writer, config):
     writer.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
 
 
+def long_phi3_keys(writer, config):
+    writer.add_rope_dimension_count(int(config.hidden_size // config.num_attention_heads * 0.75))
+    original = config.rope_parameters["original_max_position_embeddings"]
+    stretch = config.max_position_embeddings / original
+    writer.add_rope_scaling_orig_ctx_len(original)
+    writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(stretch) / math.log(original)))
+    for reach in ("long", "short"):
+        writer.add_tensor(f"rope_factors_{reach}.weight",
+                          torch.tensor(config.rope_parameters[f"{reach}_factor"]).numpy())
+
+
+# Rows up to 8 tokens and longer ones are turned by other tables, three quarters of each head.
+LONG_ROPE = dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.75, original_max_position_embeddings=8,
+                 short_factor=[1.0, 1.05, 1.1, 1.25, 1.5, 1.75], long_factor=[1.0, 1.5, 2.5, 4.0, 6.5, 8.0])
+
+# An image encoder that nothing reads.
+IMAGES = dict(vision_config=dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+                                 image_size=8, patch_size=4),
+              mm_tokens_per_image=1, image_token_index=128, boi_token_index=126, eoi_token_index=127)
+
 # Enough layers for one of another kind among them.
 DEEP = dict(hidden_size=32, intermediate_size=32, num_key_value_heads=1, head_dim=8)
 
@@ -70,6 +91,11 @@ MODELS = {
     "yarn": ("Llama", dict(tie_word_embeddings=True,
                            rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0,
                                                 original_max_position_embeddings=8)), 1, None, None),
+    "phi3_long": ("Phi3", dict(hidden_size=64, num_hidden_layers=2, max_position_embeddings=64,
+                               original_max_position_embeddings=8, rope_parameters=LONG_ROPE, pad_token_id=0,
+                               bos_token_id=1, eos_token_id=2), 1, gguf.MODEL_ARCH.PHI3, long_phi3_keys),
+    "gemma3_images": ("Gemma3", dict(DEEP, num_hidden_layers=2, query_pre_attn_scalar=8, sliding_window=5,
+                                     layer_types=["sliding_attention", "full_attention"]), 0, None, None),
     "gemma": ("Gemma", dict(head_dim=16), 0, gguf.MODEL_ARCH.GEMMA, head_size_keys),
 }
 
@@ -114,8 +140,11 @@ def write_gguf(model, path, arch, norm_centre, family_keys):
 def make(name):
     family, changes, norm_centre, arch, family_keys = MODELS[name]
     torch.manual_seed(23)
-    config = getattr(transformers, family + "Config")(**{**SIZES, **changes})
-    model = getattr(transformers, family.removesuffix("Text") + "ForCausalLM")(config)
+    sizes = copy.deepcopy({**SIZES, **changes})
+    with_images = family == "Gemma3"
+    config = getattr(transformers, family + "Config")(**(dict(IMAGES, text_config=sizes) if with_images else sizes))
+    task = "ForConditionalGeneration" if with_images else "ForCausalLM"
+    model = getattr(transformers, family.removesuffix("Text") + task)(config)
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             if parameter.dim() > 1:
@@ -132,7 +161,7 @@ def make(name):
     # Read again, since model.float() would leave rotary tables and the like rounded.
     model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     model.name_or_path = name
-    adapter_golden(model, folder)
+    adapter_golden(model, folder, r".*language_model\..*_proj" if with_images else "all-linear")
 
 
 # What models on the Hub say of rotary positions, in the words of transformers 4 and 5.

@@ -37,12 +37,12 @@ def tiny_llama(name, **changes):
     adapter_golden(model, folder)
 
 
-def adapter_golden(model, folder):
+def adapter_golden(model, folder, target_modules="all-linear"):
     """What the model gives for ROWS, alone and with a random adapter on every projection, and the adapter's gradients."""
     out = {}
     for i, row in enumerate(ROWS):
         out[f"base_logits.{i}"] = model(torch.tensor([row])).logits[0]
-    peft = get_peft_model(model, LoraConfig(r=4, lora_alpha=6, target_modules="all-linear", task_type="CAUSAL_LM"))
+    peft = get_peft_model(model, LoraConfig(r=4, lora_alpha=6, target_modules=target_modules, task_type="CAUSAL_LM"))
     with torch.no_grad():
         for key, parameter in peft.named_parameters():
             if "lora_" in key:

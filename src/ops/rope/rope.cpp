@@ -52,7 +52,7 @@ void rotate_rows(const Rotation& r, std::int64_t first, std::int64_t last) {
       const float* const cosine = r.cosine.as<float>() + position * half;
       const float* const sine = r.sine.as<float>() + position * half;
       T* head = r.x.as<T>() + n * r.x.dim(1);
-      for (std::int64_t h = 0; h < r.heads; ++h, head += 2 * half) {
+      for (std::int64_t h = 0; h < r.heads.count; ++h, head += r.heads.size) {
         if (r.direction == Rotation::Direction::forward)
           rotate(head, head + half, cosine, sine, std::size_t(half));
         else
@@ -74,7 +74,7 @@ namespace {
 HWY_EXPORT(rotate_rows);
 
 void run(Stream& stream, const Rotation& r) {
-  for_chunks(stream.pool(), r.x.dim(0), rows_per_task(2 * r.heads * r.cosine.dim(1)),
+  for_chunks(stream.pool(), r.x.dim(0), rows_per_task(2 * r.heads.count * r.cosine.dim(1)),
              [&](auto first, auto last) {
                HWY_DYNAMIC_DISPATCH(rotate_rows)
                (r, first, last);
@@ -88,13 +88,14 @@ void check(const Rotation& r) {
   expect(r.cosine.shape().rank() == 2 && r.cosine.shape() == r.sine.shape() &&
              r.cosine.dtype() == DType::f32 && r.sine.dtype() == DType::f32,
          "rope: cosine and sine are not f32 [P, D/2]");
-  expect(r.heads >= 0 && r.heads * 2 * r.cosine.dim(1) <= r.x.dim(1),
+  expect(r.heads.count >= 0 && r.heads.count * r.heads.size <= r.x.dim(1),
          "rope: more heads than a row holds");
+  expect(2 * r.cosine.dim(1) <= r.heads.size, "rope: more is turned than a head holds");
 }
 }  // namespace
 
 void rope_forward(Stream& stream, Tensor x, ConstTensor positions, ConstTensor cosine,
-                  ConstTensor sine, std::int64_t heads) {
+                  ConstTensor sine, RopeHeads heads) {
   const Rotation rotation{x, positions, cosine, sine, heads, Rotation::Direction::forward};
   check(rotation);
   if (stream.dry()) return;
@@ -104,7 +105,7 @@ void rope_forward(Stream& stream, Tensor x, ConstTensor positions, ConstTensor c
 }
 
 void rope_backward(Stream& stream, Tensor dx, ConstTensor positions, ConstTensor cosine,
-                   ConstTensor sine, std::int64_t heads) {
+                   ConstTensor sine, RopeHeads heads) {
   const Rotation rotation{dx, positions, cosine, sine, heads, Rotation::Direction::backward};
   check(rotation);
   if (stream.dry()) return;

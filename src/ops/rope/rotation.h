@@ -1,6 +1,6 @@
 #pragma once
 
-#include "tensor/tensor.h"
+#include "ops/rope/rope.h"
 
 namespace elenchus::ops {
 
@@ -11,7 +11,7 @@ struct Rotation {
   ConstTensor positions;  // i32 [N]
   ConstTensor cosine;     // f32 [P, D/2]
   ConstTensor sine;       // f32 [P, D/2]
-  std::int64_t heads;
+  RopeHeads heads;
   Direction direction;
 };
 
