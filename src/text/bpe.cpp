@@ -13,9 +13,7 @@ namespace elenchus {
 
 namespace {
 
-constexpr std::size_t kShortWord = 32;     // symbols up to which the quadratic loop is faster
-constexpr std::size_t kLongestKnown = 64;  // bytes
-constexpr std::size_t kKnownTokens = 1u << 14, kKnownWords = 1u << 14;
+constexpr std::size_t kShortWord = 32;  // symbols up to which the quadratic loop is faster
 
 std::uint64_t pair_of(TokenId left, TokenId right) {
   return std::uint64_t(std::uint32_t(left)) << 32 | std::uint32_t(right);
@@ -30,9 +28,7 @@ std::string byte_token(int byte) {
 
 Bpe::Bpe(const Vocabulary& vocabulary, const std::vector<BpeMerge>& merges,
          const BpeOptions& options, const std::vector<TokenId>& reserved)
-    : vocabulary_(vocabulary),
-      options_(options),
-      canonical_(std::make_unique<std::atomic<Canonical>[]>(std::size_t(vocabulary.size()))) {
+    : vocabulary_(vocabulary), options_(options) {
   const ByteAlphabet alphabet;
   for (int byte = 0; byte < 256; ++byte)
     byte_ids_[std::size_t(byte)] = vocabulary.find(
@@ -42,21 +38,29 @@ Bpe::Bpe(const Vocabulary& vocabulary, const std::vector<BpeMerge>& merges,
     return std::binary_search(reserved.begin(), reserved.end(), merge.result);
   });
   add_merges(allowed);
-  add_words(reserved);
-  if (!options.byte_level) add_characters();
+  if (options.ignore_merges) add_words(reserved);
+  if (!options.byte_level) add_characters(reserved);
   if (spells_everything()) find_joins(allowed);
   misses_bytes_ = options.byte_level && options.unknown_cuts &&
                   std::ranges::find(byte_ids_, TokenTable::kNone) != byte_ids_.end();
 }
 
+/// Where among pairs_ to look first.
+std::size_t Bpe::place_of(std::uint64_t pair) const { return mix64(pair) & (pairs_.size() - 1); }
+
 void Bpe::add_merges(const std::vector<BpeMerge>& merges) {
-  pairs_.resize(std::bit_ceil(merges.size() * 4 / 3 + 2));
+  pairs_.resize(std::bit_ceil(merges.size() / 3 + 1));
   for (const BpeMerge& merge : merges) {
     const std::uint64_t pair = pair_of(merge.left, merge.right);
-    std::size_t at = mix64(pair) & (pairs_.size() - 1);
-    while (pairs_[at].pair != kNoPair && pairs_[at].pair != pair)
-      at = (at + 1) & (pairs_.size() - 1);
-    pairs_[at] = {pair, {merge.rank, merge.result}};
+    for (std::size_t at = place_of(pair);; at = (at + 1) & (pairs_.size() - 1)) {
+      auto& [pairs, merged] = pairs_[at];
+      const auto place = std::ranges::find_if(
+          pairs, [&](std::uint64_t other) { return other == kNoPair || other == pair; });
+      if (place == pairs.end()) continue;
+      *place = pair;
+      merged[std::size_t(place - pairs.begin())] = {merge.rank, merge.result};
+      break;
+    }
   }
 }
 
@@ -72,13 +76,18 @@ void Bpe::add_words(const std::vector<TokenId>& reserved) {
   }
 }
 
-void Bpe::add_characters() {
+void Bpe::add_characters(const std::vector<TokenId>& reserved) {
   char_ids_.assign(0x10000, TokenTable::kNone);
-  for (std::size_t i = 0; i < words_.size(); ++i) {
-    const std::string_view text = words_.text(i);
-    const Utf8Char first = utf8_char(text, 0);
-    if (first.length == text.size() && first.code < char_ids_.size())
-      char_ids_[first.code] = words_.find(text);
+  for (TokenId id = 0; id < vocabulary_.size(); ++id) {
+    const std::string_view text = vocabulary_.text(id);
+    if (text.empty() || utf8_length(text[0]) != text.size() ||
+        std::binary_search(reserved.begin(), reserved.end(), id))
+      continue;
+    const char32_t code = utf8_char(text, 0).code;
+    if (code < char_ids_.size())
+      char_ids_[code] = id;
+    else
+      far_characters_.insert(text, id);
   }
 }
 
@@ -126,20 +135,27 @@ void Bpe::find_joins(const std::vector<BpeMerge>& merges) {
 
 Bpe::Merged Bpe::merged(TokenId left, TokenId right) const {
   const std::uint64_t pair = pair_of(left, right);
-  for (std::size_t at = mix64(pair) & (pairs_.size() - 1); pairs_[at].pair != kNoPair;
-       at = (at + 1) & (pairs_.size() - 1))
-    if (pairs_[at].pair == pair) return pairs_[at].merged;
-  return {};
+  for (std::size_t at = place_of(pair);; at = (at + 1) & (pairs_.size() - 1)) {
+    const Pairs& line = pairs_[at];
+    // All four at once: no one could foretell where a branch would go.
+    unsigned hits = 0;
+    for (unsigned i = 0; i < line.pair.size(); ++i) hits |= unsigned(line.pair[i] == pair) << i;
+    if (hits != 0) return line.merged[unsigned(std::countr_zero(hits))];
+    if (line.pair.back() == kNoPair) return {};
+  }
+}
+
+void Bpe::prefetch_merged(TokenId left, TokenId right) const {
+  __builtin_prefetch(&pairs_[place_of(pair_of(left, right))]);
 }
 
 TokenId Bpe::char_id(std::string_view character) const {
   const char32_t code = utf8_char(character, 0).code;
-  return code < char_ids_.size() ? char_ids_[code] : words_.find(character);
+  return code < char_ids_.size() ? char_ids_[code] : far_characters_.find(character);
 }
 
-/// The single characters (bytes) that merging starts from.
+/// Adds the single characters (bytes) that merging starts from.
 void Bpe::split_into_units(std::string_view word, std::vector<PieceToken>& out) const {
-  out.clear();
   std::optional<PieceToken> unknown;  // not added yet: the next unknown characters may join it
   for (std::size_t at = 0, length = 1; at < word.size(); at += length) {
     length = options_.byte_level ? 1 : utf8_length(word[at]);
@@ -167,137 +183,142 @@ void Bpe::split_into_units(std::string_view word, std::vector<PieceToken>& out) 
   if (unknown) out.push_back(*unknown);
 }
 
-/// Quadratic, without memory of its own.
-void Bpe::merge_short(std::vector<PieceToken>& tokens) const {
-  std::array<Merged, kShortWord> with_next;
-  const auto look = [&](std::size_t i) {
-    with_next[i] = i + 1 < tokens.size() ? merged(tokens[i].id, tokens[i + 1].id) : Merged();
-  };
-  for (std::size_t i = 0; i < tokens.size(); ++i) look(i);
-  while (tokens.size() > 1) {
-    const auto best =
-        std::min_element(with_next.begin(), with_next.begin() + std::ptrdiff_t(tokens.size()),
-                         [](const Merged& a, const Merged& b) { return a.rank < b.rank; });
-    if (best->rank == kNoRank) return;
-    const auto at = std::size_t(best - with_next.begin());
-    tokens[at].id = best->result;
-    tokens.erase(tokens.begin() + std::ptrdiff_t(at) + 1);
-    std::copy(best + 2, with_next.begin() + std::ptrdiff_t(tokens.size()) + 1, best + 1);
-    look(at);
-    if (at > 0) look(at - 1);
-  }
-}
-
 /// Candidate pairs over a linked list, best first. A candidate whose symbols have changed since is
 /// told by its rank. Most candidates come from an array sorted once, which is cheaper than a heap;
 /// the heap holds those that came up since and becomes the next array.
-void Bpe::merge_long(std::vector<PieceToken>& tokens, Session& session) const {
-  auto& symbols = session.symbols_;
-  auto& sorted = session.sorted_;
-  auto& heap = session.heap_;
-  symbols.clear();
-  sorted.clear();
-  heap.clear();
+std::span<PieceToken> Bpe::Session::merge_long(std::span<PieceToken> tokens) {
+  symbols_.clear();
+  sorted_.clear();
+  heap_.clear();
   const auto count = std::int32_t(tokens.size());
   for (std::int32_t i = 0; i < count; ++i)
-    symbols.push_back({tokens[std::size_t(i)].id, tokens[std::size_t(i)].begin, i - 1,
-                       i + 1 < count ? i + 1 : -1});
+    symbols_.push_back({tokens[std::size_t(i)].id, tokens[std::size_t(i)].begin, i - 1,
+                        i + 1 < count ? i + 1 : -1});
   const auto pair_at = [&](std::int32_t i) {
-    const auto& symbol = symbols[std::size_t(i)];
+    const auto& symbol = symbols_[std::size_t(i)];
     return symbol.id < 0 || symbol.next < 0
                ? Merged()
-               : merged(symbol.id, symbols[std::size_t(symbol.next)].id);
+               : bpe_.merged(symbol.id, symbols_[std::size_t(symbol.next)].id);
   };
   const auto push = [&](std::int32_t i) {
     const Merged pair = pair_at(i);
     if (pair.rank == kNoRank) return;
-    heap.push_back(std::uint64_t{pair.rank} << 32 | std::uint32_t(i));
-    std::push_heap(heap.begin(), heap.end(), std::greater<>());
+    heap_.push_back(std::uint64_t{pair.rank} << 32 | std::uint32_t(i));
+    std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
   };
   for (std::int32_t i = 0; i < count; ++i) push(i);
-  for (std::size_t next = 0; next < sorted.size() || !heap.empty();) {
-    if (next == sorted.size()) {
-      sorted.swap(heap);
-      heap.clear();
+  for (std::size_t next = 0; next < sorted_.size() || !heap_.empty();) {
+    if (next == sorted_.size()) {
+      sorted_.swap(heap_);
+      heap_.clear();
       next = 0;
-      if (!std::is_sorted(sorted.begin(), sorted.end())) std::sort(sorted.begin(), sorted.end());
+      if (!std::is_sorted(sorted_.begin(), sorted_.end()))
+        std::sort(sorted_.begin(), sorted_.end());
     }
-    std::uint64_t best = sorted[next];
-    if (!heap.empty() && heap.front() < best) {
-      best = heap.front();
-      std::pop_heap(heap.begin(), heap.end(), std::greater<>());
-      heap.pop_back();
+    std::uint64_t best = sorted_[next];
+    if (!heap_.empty() && heap_.front() < best) {
+      best = heap_.front();
+      std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+      heap_.pop_back();
     } else {
       ++next;
     }
     const auto at = std::int32_t(std::uint32_t(best));
     const Merged pair = pair_at(at);
     if (pair.rank != best >> 32) continue;
-    auto& left = symbols[std::size_t(at)];
-    auto& right = symbols[std::size_t(left.next)];
+    auto& left = symbols_[std::size_t(at)];
+    auto& right = symbols_[std::size_t(left.next)];
     left.id = pair.result;
     left.next = right.next;
     right.id = TokenTable::kNone;
-    if (left.next >= 0) symbols[std::size_t(left.next)].previous = at;
+    if (left.next >= 0) symbols_[std::size_t(left.next)].previous = at;
     if (left.previous >= 0) push(left.previous);
     push(at);
   }
-  tokens.clear();
-  for (std::int32_t i = 0; i >= 0; i = symbols[std::size_t(i)].next)
-    tokens.push_back({symbols[std::size_t(i)].id, symbols[std::size_t(i)].begin});
+  std::size_t left = 0;
+  for (std::int32_t i = 0; i >= 0; i = symbols_[std::size_t(i)].next)
+    tokens[left++] = {symbols_[std::size_t(i)].id, symbols_[std::size_t(i)].begin};
+  return tokens.first(left);
 }
 
-void Bpe::merge(std::string_view word, std::vector<PieceToken>& out, Session& session) const {
-  split_into_units(word, out);
-  if (out.size() <= kShortWord)
-    merge_short(out);
-  else
-    merge_long(out, session);
-}
+Bpe::Session::Session(const Bpe& bpe) : bpe_(bpe) {}
 
-Bpe::Session::Session(const Bpe& bpe)
-    : bpe_(bpe), known_tokens_(kKnownTokens), known_words_(kKnownWords) {}
-
-/// The token that merging makes of the whole word, or kNone: it is no token, or another way of
-/// merging comes first.
-TokenId Bpe::Session::find_token(std::string_view word, std::uint64_t hash) {
-  const TokenId id = bpe_.words_.find(word, hash);
-  if (id == TokenTable::kNone) return id;
-  std::atomic<Canonical>& canonical = bpe_.canonical_[std::size_t(id)];
-  Canonical state = canonical.load(std::memory_order_relaxed);
-  if (state == Canonical::unknown) {
-    bpe_.merge(word, word_, *this);
-    state = word_.size() == 1 && word_[0].id == id ? Canonical::yes : Canonical::no;
-    canonical.store(state, std::memory_order_relaxed);
-  }
-  return state == Canonical::yes ? id : TokenTable::kNone;
-}
-
-/// A stretch that nothing merges across, looked up before it is merged. Adds to out_.
-void Bpe::Session::encode_word(std::string_view word, std::uint32_t shift) {
-  const std::uint64_t hash = hash_bytes(word);
-  const bool is_short = word.size() <= ShortText::kLongest;
-  const ShortText text = is_short ? short_text(word) : ShortText();
-  KnownToken& known_token = known_tokens_[hash >> 40 & (kKnownTokens - 1)];
-  if (is_short && known_token.bytes == word.size() && known_token.text == text)
-    return out_.push_back({known_token.id, shift});
-  if (const TokenId id = find_token(word, hash); id != TokenTable::kNone) {
-    if (is_short) known_token = {text, word.size(), id};
-    return out_.push_back({id, shift});
-  }
-  const auto add = [&](const std::vector<PieceToken>& tokens) {
-    for (const PieceToken& token : tokens) out_.push_back({token.id, token.begin + shift});
+/// Short words of units_, quadratically, all of them in step: while one waits for the table of
+/// merges, the others have their turn.
+void Bpe::Session::merge_short(std::vector<Word*>& words) {
+  with_next_.resize(units_.size());
+  const auto look = [&](const Word& word, std::size_t i) {
+    PieceToken* units = units_.data() + word.first_unit;
+    with_next_[word.first_unit + i] =
+        i + 1 < word.units ? bpe_.merged(units[i].id, units[i + 1].id) : Merged();
   };
-  if (word.size() > kLongestKnown) {
-    bpe_.merge(word, word_, *this);
-    return add(word_);
+  for (const Word* word : words)
+    for (std::size_t i = 0; i < word->units; ++i) look(*word, i);
+  while (!words.empty()) {
+    std::erase_if(words, [&](Word* word) {
+      PieceToken* const units = units_.data() + word->first_unit;
+      Merged* const with_next = with_next_.data() + word->first_unit;
+      Merged* const best =
+          std::min_element(with_next, with_next + word->units,
+                           [](const Merged& a, const Merged& b) { return a.rank < b.rank; });
+      if (best->rank == kNoRank) return true;
+      const auto at = std::size_t(best - with_next);
+      word->changed = at;
+      units[at].id = best->result;
+      std::copy(units + at + 2, units + word->units, units + at + 1);
+      std::copy(best + 2, with_next + word->units, best + 1);
+      --word->units;
+      if (at + 1 < word->units) bpe_.prefetch_merged(units[at].id, units[at + 1].id);
+      if (at > 0) bpe_.prefetch_merged(units[at - 1].id, units[at].id);
+      return false;
+    });
+    for (const Word* word : words) {
+      look(*word, word->changed);
+      if (word->changed > 0) look(*word, word->changed - 1);
+    }
   }
-  KnownWord& known = known_words_[hash >> 40 & (kKnownWords - 1)];
-  if (known.text != word) {
-    bpe_.merge(word, known.tokens, *this);
-    known.text = word;
+}
+
+/// Adds to out_. The work goes through the words several times, so that what each needs from memory
+/// is under way before it is needed: most of the time of a word that is not known goes into waiting
+/// for the table of merges.
+void Bpe::Session::encode_words(std::string_view piece, std::span<Word> words,
+                                std::uint32_t shift) {
+  const auto text_of = [&](const Word& word) {
+    return piece.substr(word.begin, word.end - word.begin);
+  };
+  known_.make_room(words.size());
+  for (Word& word : words) {
+    word.hash = hash_bytes(text_of(word));
+    known_.prefetch(word.hash);
   }
-  add(known.tokens);
+  units_.clear();
+  short_.clear();
+  for (Word& word : words) {
+    word.known = known_.find(text_of(word), word.hash);
+    if (word.known) continue;
+    word.first_unit = units_.size();
+    bpe_.split_into_units(text_of(word), units_);
+    word.units = units_.size() - word.first_unit;
+    if (word.units < 2 || word.units > kShortWord) continue;
+    short_.push_back(&word);
+    for (std::size_t i = word.first_unit; i + 1 < units_.size(); ++i)
+      bpe_.prefetch_merged(units_[i].id, units_[i + 1].id);
+  }
+  if (!short_.empty()) merge_short(short_);
+  for (Word& word : words) {
+    std::span<const PieceToken> tokens;
+    if (word.known) {
+      tokens = known_.tokens_of(*word.known);
+    } else {
+      const auto units = std::span(units_).subspan(word.first_unit, word.units);
+      tokens = word.units > kShortWord ? merge_long(units) : units;
+      if (text_of(word).size() <= KnownWords::kLongest && !known_.find(text_of(word), word.hash))
+        known_.add(text_of(word), word.hash, tokens);
+    }
+    for (const PieceToken& token : tokens)
+      out_.push_back({token.id, token.begin + word.begin + shift});
+  }
 }
 
 const std::vector<PieceToken>& Bpe::Session::encode(std::string_view piece) {
@@ -327,26 +348,35 @@ const std::vector<PieceToken>& Bpe::Session::encode(std::string_view piece) {
 
 /// Byte-level pieces are words already unless they are of a script without blanks.
 void Bpe::Session::encode_part(std::string_view piece, std::uint32_t shift) {
-  if (bpe_.joins_.empty() || (bpe_.options_.byte_level && is_ascii(piece)))
-    encode_word(piece, shift);
-  else
-    encode_cut(piece, shift);
+  if (!bpe_.joins_.empty() && !(bpe_.options_.byte_level && is_ascii(piece)))
+    return encode_cut(piece, shift);
+  Word whole;
+  whole.begin = 0;
+  whole.end = std::uint32_t(piece.size());
+  encode_words(piece, {&whole, 1}, shift);
 }
 
 /// Cuts where nothing joins and encodes the parts. Adds to out_.
 void Bpe::Session::encode_cut(std::string_view piece, std::uint32_t shift) {
-  std::size_t begin = 0;
+  std::array<Word, kWordsAtOnce> words;
+  std::uint32_t begin = 0;
   char32_t before = utf8_char(piece, 0).code;
   for (std::size_t at = utf8_length(piece[0]); at < piece.size();) {
-    const Utf8Char c = utf8_char(piece, at);
-    if (!bpe_.joins_.may_join(piece, at, before, c.code)) {
-      encode_word(piece.substr(begin, at - begin), shift + std::uint32_t(begin));
-      begin = at;
+    // No branch depends on where the cuts are: none could be foretold.
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < kWordsAtOnce && at < piece.size(); ++i) {
+      const Utf8Char c = utf8_char(piece, at);
+      words[count].end = std::uint32_t(at);
+      count += std::size_t(!bpe_.joins_.may_join(piece, at, before, c.code));
+      before = c.code;
+      at += c.length;
     }
-    before = c.code;
-    at += c.length;
+    for (Word& word : std::span(words).first(count)) word.begin = std::exchange(begin, word.end);
+    encode_words(piece, std::span(words).first(count), shift);
   }
-  encode_word(piece.substr(begin), shift + std::uint32_t(begin));
+  words[0].begin = begin;
+  words[0].end = std::uint32_t(piece.size());
+  encode_words(piece, std::span(words).first(1), shift);
 }
 
 }  // namespace elenchus

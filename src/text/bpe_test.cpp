@@ -195,6 +195,77 @@ TEST(Bpe, UnknownCharactersFuseFallBackOrVanish) {
   EXPECT_EQ(ids({.byte_fallback = true, .unknown = 0}, "aéx"), (Ids{1, 2, 3, 0}));
 }
 
+TEST(Bpe, SaysTheSameOfWordsThatItKnows) {
+  for (std::uint32_t seed = 60; seed < 64; ++seed) {
+    const RandomModel model = random_model(seed, false);
+    const Bpe bpe(model.vocabulary, model.merges, {.unknown = {}}, {});
+    Bpe::Session session(bpe);
+    const RandomKey random{.seed = 12, .use = RandomUse::test, .step = seed, .site = 0};
+    std::uint64_t draw = 0;
+    std::vector<std::string> pieces;
+    // Of many short words again and again, and of words longer than are kept.
+    for (int i = 0; i < 300; ++i) {
+      std::string& piece = pieces.emplace_back();
+      const auto letters = std::uint32_t(i % 3 == 0 ? 100 : 6);
+      for (std::uint32_t left = 1 + random.below(draw++, letters); left > 0; --left)
+        piece += model.vocabulary.text(TokenId(random.below(draw++, 5)));
+    }
+    for (int round = 0; round < 2; ++round)
+      for (const std::string& piece : pieces) {
+        const auto alone = texts_of(Bpe::Session(bpe).encode(piece), model.vocabulary);
+        ASSERT_EQ(texts_of(session.encode(piece), model.vocabulary), alone) << piece;
+      }
+  }
+}
+
+std::vector<TokenId> ids_of(const KnownWords& words, const std::string& text) {
+  std::vector<TokenId> ids;
+  if (const KnownWords::Word* word = words.find(text, hash_bytes(text)))
+    for (const PieceToken& token : words.tokens_of(*word)) ids.push_back(token.id);
+  return ids;
+}
+
+TEST(KnownWords, FindsWhatItKeeps) {
+  KnownWords words;
+  const auto text_of = [](int i) {
+    return std::string(std::size_t(i % 40), '-') + std::to_string(i);
+  };
+  const auto tokens_of = [](int i) {
+    std::vector<PieceToken> tokens;
+    for (int k = 0; k < i % 4; ++k) tokens.push_back({i + k, std::uint32_t(k)});
+    return tokens;
+  };
+  int kept = 0;
+  for (int i = 0; i < 200000; ++i) {
+    const std::string text = text_of(i);
+    words.make_room(1);
+    ASSERT_EQ(words.find(text, hash_bytes(text)), nullptr);
+    words.add(text, hash_bytes(text), tokens_of(i));
+    // A little of what was added before, unless all was forgotten since.
+    for (const int k : {i, i - i / 8}) {
+      std::vector<TokenId> wanted;
+      for (const PieceToken& token : tokens_of(k)) wanted.push_back(token.id);
+      const bool is_there = words.find(text_of(k), hash_bytes(text_of(k))) != nullptr;
+      kept += is_there ? 1 : 0;
+      if (is_there) {
+        ASSERT_EQ(ids_of(words, text_of(k)), wanted);
+      }
+    }
+  }
+  EXPECT_GT(kept, 300000);
+}
+
+TEST(KnownWords, KeepsFewWordsOfOneHash) {
+  KnownWords words;
+  words.make_room(1000);
+  int kept = 0;
+  for (int i = 0; i < 1000; ++i) {
+    words.add(std::to_string(i), 7, std::vector<PieceToken>{{i, 0}});
+    kept += words.find(std::to_string(i), 7) != nullptr ? 1 : 0;
+  }
+  EXPECT_EQ(kept, 16);
+}
+
 TEST(TokenTable, FindsWhatWasInserted) {
   TokenTable table;
   for (TokenId id = 0; id < 5000; ++id) ASSERT_TRUE(table.insert(std::to_string(id * 7), id));

@@ -26,10 +26,9 @@ class CharacterJoins {
   /// Whether the character that ends before byte `at` of valid UTF-8 may be joined with the one that
   /// begins there; 0 < at < size. `before` and `after` are the two.
   bool may_join(std::string_view text, std::size_t at, char32_t before, char32_t after) const {
-    if (has(before, after)) return true;
-    if (!has_parts_) return false;
+    if (!has_parts_) return has(before, after);
     const char32_t last = part(text[at - 1]), first = part(text[at]);
-    return has(before, first) || has(last, after) || has(last, first);
+    return has(before, after) | has(before, first) | has(last, after) | has(last, first);
   }
 
  private:

@@ -2,6 +2,7 @@
 // Tokens by id and ids by token.
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,10 +25,39 @@ struct ShortText {
   std::uint64_t low = 0, high = 0;
   bool operator==(const ShortText&) const = default;
 };
-ShortText short_text(std::string_view bytes);
+
+/// A number from the bytes there.
+template <class Word>
+std::uint64_t word_at(const char* bytes) {
+  Word word;
+  std::memcpy(&word, bytes, sizeof word);
+  return word;
+}
+
+inline ShortText short_text(std::string_view bytes) {
+  const char* begin = bytes.data();
+  const char* end = begin + bytes.size();
+  // Two reads that overlap are cheaper than a copy of so many bytes.
+  if (bytes.size() >= 8) return {word_at<std::uint64_t>(begin), word_at<std::uint64_t>(end - 8)};
+  if (bytes.size() >= 4) return {word_at<std::uint32_t>(begin), word_at<std::uint32_t>(end - 4)};
+  if (bytes.empty()) return {};
+  const auto byte = [](char c) { return std::uint64_t(static_cast<unsigned char>(c)); };
+  return {byte(begin[0]), byte(begin[bytes.size() / 2]) << 8 | byte(end[-1])};
+}
 
 /// 64 well-mixed bits of some bytes.
-std::uint64_t hash_bytes(std::string_view bytes);
+inline std::uint64_t hash_bytes(std::string_view bytes) {
+  constexpr std::uint64_t kFactor = 0x9E3779B97F4A7C15u;
+  const auto mix = [](std::uint64_t hash, std::uint64_t word) {
+    const auto product = static_cast<unsigned __int128>(hash ^ word) * kFactor;
+    return std::uint64_t(product) ^ std::uint64_t(product >> 64);
+  };
+  std::uint64_t hash = kFactor + bytes.size();
+  for (; bytes.size() > ShortText::kLongest; bytes.remove_prefix(8))
+    hash = mix(hash, word_at<std::uint64_t>(bytes.data()));
+  const ShortText rest = short_text(bytes);
+  return mix(mix(mix(hash, rest.low), rest.high), kFactor >> 1);
+}
 
 /// Texts, each with a number >= 0, found by hashing. Texts lie in one block of memory.
 class TokenTable {
