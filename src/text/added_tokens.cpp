@@ -43,9 +43,13 @@ bool AddedTokenFinder::widen(std::string_view text, const CharClassTable& classe
   if (match.token->single_word && ((begin > 0 && is_any(utf8_before(text, begin), kWordChar)) ||
                                    (end < text.size() && is_any(end, kWordChar))))
     return false;
-  while (match.token->lstrip && begin > covered && is_any(utf8_before(text, begin), kSpace))
+  const auto is_stripped = [&](std::size_t at) {
+    const bool is_ascii = static_cast<unsigned char>(text[at]) < 0x80;
+    return is_any(at, kSpace) && (is_ascii || !match.token->strips_ascii);
+  };
+  while (match.token->lstrip && begin > covered && is_stripped(utf8_before(text, begin)))
     begin = utf8_before(text, begin);
-  while (match.token->rstrip && end < text.size() && is_any(end, kSpace))
+  while (match.token->rstrip && end < text.size() && is_stripped(end))
     end += utf8_length(text[end]);
   return true;
 }

@@ -18,11 +18,12 @@ namespace elenchus {
 struct AddedToken {
   std::string content;
   TokenId id = 0;
-  bool special = false;      ///< left out by decode(skip_special)
-  bool single_word = false;  ///< not where a word character is its neighbour
-  bool lstrip = false;       ///< takes the white space before it
-  bool rstrip = false;       ///< takes the white space after it
-  bool normalized = false;   ///< looked for in the normalised text
+  bool special = false;       ///< left out by decode(skip_special)
+  bool single_word = false;   ///< not where a word character is its neighbour
+  bool lstrip = false;        ///< takes the white space before it
+  bool rstrip = false;        ///< takes the white space after it
+  bool strips_ascii = false;  ///< of white space, only the ASCII characters
+  bool normalized = false;    ///< looked for in the normalised text
   /// Whether user text must not be able to write it: a special token, or one spelled as control
   /// tokens are, <|...|> or <｜...｜>, that its file does not call special.
   bool is_control() const;

@@ -406,17 +406,18 @@ Json tokenizer_json_from_gguf(const GgufVocabulary& vocabulary) {
 std::unique_ptr<Tokenizer> tokenizer_from_gguf(const GgufVocabulary& vocabulary,
                                                std::string_view source) {
   check(vocabulary);
-  const std::string place(source);
-  if (vocabulary.model == "gpt2") {
-    TokenizerParts parts = read_tokenizer_json(byte_level_json(vocabulary), place);
-    // What tokenizer.json cannot say.
+  const bool byte_level = vocabulary.model == "gpt2";
+  TokenizerParts parts = read_tokenizer_json(
+      byte_level ? byte_level_json(vocabulary) : sentencepiece_json(vocabulary, {}),
+      std::string(source));
+  // What tokenizer.json cannot say.
+  for (AddedToken& token : parts.added) token.strips_ascii = true;
+  if (byte_level) {
     parts.bpe.unknown_cuts = true;
     parts.unicode = UnicodeVersion::v15_1;
-    return make_tokenizer(std::move(parts));
+  } else {
+    parts.merges = merges_of(vocabulary, parts.vocabulary);  // equal scores are equal ranks
   }
-  TokenizerParts parts = read_tokenizer_json(sentencepiece_json(vocabulary, {}), place);
-  // Equal scores are equal ranks here, which a list of merges cannot say.
-  parts.merges = merges_of(vocabulary, parts.vocabulary);
   return make_tokenizer(std::move(parts));
 }
 

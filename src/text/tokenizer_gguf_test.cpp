@@ -80,6 +80,18 @@ TEST(GgufTokenizer, JoinsSentencePiecesByScore) {
   EXPECT_EQ(tokenizer->piece_bytes(1), "<s>");
 }
 
+TEST(GgufTokenizer, StripsAsciiBlanksAloneAfterPhi3sTokens) {
+  GgufVocabulary v = example_sentencepiece_vocabulary();
+  const std::string text = "a</s> \n a</s>\u3000a<s> a";
+  const Tokens kept = {"▁", "a",      "</s>",   "▁▁",     "<0x0A>", "▁",   "a",  "</s>",
+                       "▁", "<0xE3>", "<0x80>", "<0x80>", "a",      "<s>", "▁▁", "a"};
+  EXPECT_EQ(tokens(v, text), kept);
+  v.model_name = "Phi-3-mini";
+  const Tokens stripped = {"▁",      "a",      "</s>",   "▁", "a",   "</s>", "▁",
+                           "<0xE3>", "<0x80>", "<0x80>", "a", "<s>", "▁▁",   "a"};
+  EXPECT_EQ(tokens(v, text), stripped);
+}
+
 TEST(GgufTokenizer, WritesATokenizerJsonThatReadsTheSame) {
   for (const GgufVocabulary& v :
        {example_byte_level_vocabulary("smollm"), example_byte_level_vocabulary("llama-bpe"),
