@@ -1,6 +1,7 @@
 """`elenchus tokenize --chat --render` against transformers' own rendering of published chat templates."""
 import json
 import pathlib
+import re
 import tarfile
 import tempfile
 import zipfile
@@ -21,11 +22,25 @@ ZEPHYR = ("{% for message in messages %}\n{% if message['role'] == 'user' %}\n{{
           "{{ '<|assistant|>' }}\n{% endif %}\n{% endfor %}")
 CHATML = ("{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
           "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
+# Qwen 2 and SmolLM2: ChatML with a system turn of their own where a conversation has none.
+WITH_SYSTEM = CHATML.replace("%}{{'", "%}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n@<|im_end|>\n' }}{% endif %}{{'", 1)
+QWEN2 = WITH_SYSTEM.replace("@", "You are a helpful assistant.")
+SMOLLM2 = WITH_SYSTEM.replace("@", "You are a helpful AI assistant named SmolLM, trained by Hugging Face")
+
+
+def of_cpp(source):
+    """The templates of llama.cpp's own test, by the names that stand before them: Llama 2, Mistral v1 to v7, Phi 3 and 4, Granite 3, ..."""
+    out = {}
+    literal = r'(?:U8C\()?((?:u8)?"(?:[^"\\]|\\.)*"(?:\s*"(?:[^"\\]|\\.)*")*)'
+    for name, text in re.findall(r'/\* \.name= \*/ "([^"]*)",\s*/\* \.template_str= \*/ ' + literal, source):
+        pieces = re.findall(r'"((?:[^"\\]|\\.)*)"', text)
+        out["llama.cpp test/" + name] = re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), "".join(pieces))
+    return out
 
 
 def templates(options):
     """Published templates by name: written above, of the real tokenizers, and of the packages."""
-    out = {"gemma-2": GEMMA2, "zephyr": ZEPHYR, "chatml": CHATML}
+    out = {"gemma-2": GEMMA2, "zephyr": ZEPHYR, "chatml": CHATML, "qwen-2": QWEN2, "smollm2": SMOLLM2}
     for path in sorted(options.shared.glob("tokenizers/*/tokenizer_config.json")):
         template = json.loads(path.read_text()).get("chat_template")
         if isinstance(template, str):
@@ -36,6 +51,8 @@ def templates(options):
             path = pathlib.PurePath(file.name)
             if path.match("llama.cpp/models/templates/*.jinja"):
                 out["llama.cpp/" + path.stem] = files.extractfile(file).read().decode()
+            if path.match("llama.cpp/tests/test-chat-template.cpp"):
+                out.update(of_cpp(files.extractfile(file).read().decode()))
     for package, version in [("trl", "1.16.0"), ("axolotl", "0.19.0")]:
         with zipfile.ZipFile(compare_text.download(options.packages, f"{package}=={version}")) as files:
             for name in files.namelist():

@@ -15,6 +15,7 @@ const Builtin* find_test(std::string_view name);
 /// A method of the value. Methods that change a list or a dict, and all else that is not plain
 /// data, are not there.
 const Builtin* find_method(const Value& value, std::string_view name);
+Value call_method(Interpreter& interpreter, const Method& method, const Arguments& arguments);
 const Function* find_function(std::string_view name);
 
 /// The arguments of a call, each at the place of its parameter. InputError for too many, unknown or

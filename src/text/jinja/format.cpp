@@ -5,12 +5,21 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "text/jinja/format_spec.h"
+#include "text/jinja/markup.h"
 #include "text/jinja/operators.h"
 #include "text/jinja/print.h"
 #include "text/jinja/text_operations.h"
 
 namespace elenchus::jinja {
 namespace {
+
+// What Python takes for a mapping here, of which a format need use nothing.
+bool has_items(const Value& value) {
+  const Sequence* sequence = value.sequence();
+  return value.dict() || value.is_undefined() ||
+         (sequence &&
+          (sequence->kind == SequenceKind::list || sequence->kind == SequenceKind::range));
+}
 
 /// The format of `%`: one pass over the text.
 class PercentFormat {
@@ -50,10 +59,9 @@ Value PercentFormat::run() {
     out_.append(text_, at, percent);
     at = percent < bytes.size() ? convert(percent + 1) : percent;
   }
-  if (used_ < items_.size() && !arguments_.dict() &&
-      !(used_ == 0 && arguments_.sequence() && arguments_.sequence()->kind == SequenceKind::list))
+  if (used_ < items_.size() && !has_items(arguments_))
     budget_.fail("a format does not use all its arguments");
-  return out_.finish();
+  return made_from(text_, out_.finish());
 }
 
 std::int64_t PercentFormat::star_or_number(std::size_t& at) {
@@ -102,12 +110,16 @@ std::size_t PercentFormat::convert(std::size_t at) {
 
 void PercentFormat::append_converted(const Value& value, char type, Spec& spec) {
   if (type == 's' || type == 'r' || type == 'a') {
-    const Value text = type == 's' ? to_text(budget_, value) : to_repr(budget_, value);
+    Value text = type == 's' ? to_text(budget_, value) : to_repr(budget_, value);
+    if (text_.markup()) text = escape(budget_, text);
     spec.fill = " ";
     spec.sign = '\0';
     spec.type = 's';
     return append_value(out_, text, spec);
   }
+  // Markup hands its arguments on in a shell that is neither a character nor an index.
+  if (text_.markup() && std::string_view("oxXc").find(type) != std::string_view::npos)
+    budget_.fail(cat("'%", type, "' in a text that is marked safe"));
   if (type == 'c' && value.text()) {
     if (value.text()->length != 1) budget_.fail("format 'c' needs one character");
     return append_padded(out_, value, spec, '>');
@@ -135,6 +147,8 @@ class BraceFormat {
  private:
   std::size_t append_field(TextBuilder& out, const Text& text, std::size_t begin, int depth);
   Value field_value(const std::string& field);
+  void append_formatted(TextBuilder& out, const Value& value, const std::string& spec,
+                        TextKind kind);
   Value first_value(const std::string& name);
   Spec parse_spec(const std::string& bytes);
 
@@ -191,9 +205,21 @@ std::size_t BraceFormat::append_field(TextBuilder& out, const Text& text, std::s
     spec = field.substr(at + 1);
   }
   if (spec.find('{') != std::string::npos)
-    spec = run(*make_text(budget_, spec).text(), depth + 1).text()->bytes;
-  append_value(out, value, parse_spec(spec));
+    spec = run(*made_from(text, make_text(budget_, spec)).text(), depth + 1).text()->bytes;
+  append_formatted(out, value, spec, text.kind);
   return end + 1;
+}
+
+// Markup takes Markup as it is and escapes all else.
+void BraceFormat::append_formatted(TextBuilder& out, const Value& value, const std::string& spec,
+                                   TextKind kind) {
+  if (kind == TextKind::plain) return append_value(out, value, parse_spec(spec));
+  const bool is_markup = value.text() && value.text()->markup();
+  if (is_markup && !spec.empty()) budget_.fail("format: a specification for a text marked safe");
+  TextBuilder formatted(budget_);
+  append_value(formatted, value, parse_spec(spec));
+  const Value text = formatted.finish();
+  out.append(is_markup ? *value.text() : *escape_all(*text.text()).text());
 }
 
 Value BraceFormat::first_value(const std::string& name) {

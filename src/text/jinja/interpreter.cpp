@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "text/jinja/builtins.h"
 #include "text/jinja/operators.h"
 #include "text/jinja/print.h"
 
@@ -162,18 +163,26 @@ Interpreter::Flow Interpreter::execute_loop(const Statement& statement) {
   if (items.empty())
     return statement.blocks.size() > 1 ? execute_in_scope(statement.blocks[1]) : Flow::normal;
   const Restore scope(scope_);
-  const Restore depth(loop_depth_, loop_depth_ + 1);
+  const int outer_depth = loop_depth_;
+  const Restore depth(loop_depth_, outer_depth + 1);
   const Ref<Scope> outer = scope_;
   const Ref<Loop> loop = make<Loop>(budget_, std::move(items), loop_depth_ - 1);
+  bool any_whole = false;  // a round that neither `break` nor `continue` ended
   for (std::size_t i = 0; i < loop->items.size(); ++i) {
     budget_.spend();
     loop->index0 = std::int64_t(i);
     scope_ = make<Scope>(budget_, outer);
     if (loop_symbol_ >= 0) scope_->set(loop_symbol_, loop);
     assign(statement.target, loop->items[i]);
-    if (execute(statement.blocks[0]) == Flow::leave_loop) break;
+    const Flow flow = execute(statement.blocks[0]);
+    any_whole |= flow == Flow::normal;
+    if (flow == Flow::leave_loop) break;
   }
-  return Flow::normal;
+  if (any_whole || statement.blocks.size() < 2) return Flow::normal;
+  // Jinja's own reading of `else`: no round came to its end.
+  scope_ = outer;
+  loop_depth_ = outer_depth;
+  return execute_in_scope(statement.blocks[1]);
 }
 
 Interpreter::Flow Interpreter::execute_in_scope(const Block& block) {
@@ -265,8 +274,7 @@ Macro* Interpreter::make_macro(const MacroSyntax& syntax, const Block& body) {
 Value Interpreter::call(const Value& callee, const Arguments& arguments) {
   budget_.spend();
   require_defined(budget_, callee);
-  if (const Method* method = callee.as<Method>())
-    return method->builtin.apply(*this, method->subject, arguments);
+  if (const Method* method = callee.as<Method>()) return call_method(*this, *method, arguments);
   if (const Function* function = callee.function()) return function->call(*this, arguments);
   if (const Macro* macro = callee.as_owned<Macro>()) return call_macro(*macro, arguments);
   if (Joiner* joiner = callee.as<Joiner>())

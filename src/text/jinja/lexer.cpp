@@ -103,7 +103,9 @@ class Lexer {
     lex_tag(type);
   }
 
+  // One that begins with the last bytes of all needs no end: so does a raw block.
   void skip_comment(std::size_t inside) {
+    if (inside >= source_.size()) return advance(source_.size());
     const std::size_t end = source_.find("#}", inside);
     if (end == std::string::npos) fail_at(line_, "a comment is not closed by '#}'");
     const char sign = end > inside ? source_[end - 1] : '\0';
@@ -128,6 +130,7 @@ class Lexer {
   void lex_raw(std::size_t body) {
     const int opened = line_;
     advance(body);
+    if (body >= source_.size()) return;
     for (std::size_t tag = body; (tag = source_.find("{%", tag)) != std::string::npos; ++tag) {
       char sign = tag + 2 < source_.size() ? source_[tag + 2] : '\0';
       if (sign != '-' && sign != '+') sign = '\0';

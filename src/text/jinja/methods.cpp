@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "text/jinja/builtins.h"
 #include "text/jinja/interpreter.h"
+#include "text/jinja/markup.h"
 #include "text/jinja/print.h"
 #include "text/jinja/text_operations.h"
 
@@ -15,6 +16,11 @@ namespace {
 using In = Interpreter&;
 using Subject = const Value&;
 using Args = const Arguments&;
+
+// What a method of Markup puts into its text is escaped first.
+Value beside(In in, Subject self, const Value& value) {
+  return self.text()->markup() ? escape(in.budget(), value) : value;
+}
 
 template <Side side>
 Value strip_method(In in, Subject self, Args arguments) {
@@ -115,15 +121,19 @@ Value count_method(In in, Subject self, Args arguments) {
 
 Value replace_method(In in, Subject self, Args arguments) {
   const Bound bound(in.budget(), "replace", arguments, {"old", "new", "count"}, 2);
-  return replace(*self.text(), required_text(in, bound, 0), required_text(in, bound, 1),
-                 bound.integer(2, -1));
+  const Text& old = required_text(in, bound, 0);
+  if (!self.text()->markup()) required_text(in, bound, 1);
+  const Value by = beside(in, self, *bound[1]);
+  return replace(*self.text(), old, *by.text(), bound.integer(2, -1));
 }
 
 Value join_method(In in, Subject self, Args arguments) {
   const Bound bound(in.budget(), "join", arguments, {"iterable"}, 1);
-  const std::vector<Value> pieces = iterate(in.budget(), *bound[0]);
-  for (const Value& piece : pieces)
+  std::vector<Value> pieces = iterate(in.budget(), *bound[0]);
+  for (Value& piece : pieces) {
+    piece = beside(in, self, piece);
     if (!piece.text()) in.budget().fail(cat("join: expected strings, found a ", type_name(piece)));
+  }
   return join(in.budget(), self.text(), pieces);
 }
 
@@ -153,9 +163,10 @@ Value istitle_method(In in, Subject self, Args arguments) {
 template <Side side>
 Value pad_method(In in, Subject self, Args arguments) {
   const Bound bound(in.budget(), "center", arguments, {"width", "fillchar"}, 1);
-  const Text* fill = bound.text(1);
-  if (fill && fill->length != 1) in.budget().fail("center: the fill is not one character");
-  return pad(*self.text(), bound.integer(0, 0), fill ? fill->bytes : " ", side);
+  const Value fill = beside(in, self, bound.value(1, make_text(in.budget(), " ")));
+  if (!fill.text() || fill.text()->length != 1)
+    in.budget().fail("center: the fill is not one character");
+  return pad(*self.text(), bound.integer(0, 0), fill.text()->bytes, side);
 }
 
 Value zfill_method(In in, Subject self, Args arguments) {
@@ -175,6 +186,7 @@ Value format_method(In in, Subject self, Args arguments) {
 
 Value get_method(In in, Subject self, Args arguments) {
   const Bound bound(in.budget(), "get", arguments, {"key", "default"}, 1);
+  if (!hashable(*bound[0])) in.budget().fail(cat("get: a ", type_name(*bound[0]), " is no key"));
   const Value* found = self.dict()->find(*bound[0]);
   return found ? *found : bound.value(1);
 }
@@ -310,6 +322,12 @@ std::span<const Builtin> methods_of(const Value& value) {
 }
 
 }  // namespace
+
+Value call_method(Interpreter& interpreter, const Method& method, const Arguments& arguments) {
+  Value made = method.builtin.apply(interpreter, method.subject, arguments);
+  const Text* text = method.subject.text();
+  return text ? made_from(*text, std::move(made)) : made;
+}
 
 const Builtin* find_method(const Value& value, std::string_view name) {
   for (const Builtin& method : methods_of(value))

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "text/jinja/builtins.h"
+#include "text/jinja/markup.h"
 #include "text/jinja/print.h"
 #include "text/jinja/text_operations.h"
 
@@ -78,7 +79,8 @@ std::optional<Value> find_item(const Value& value, const Value& key) {
   const std::int64_t length = std::int64_t(text->length);
   const std::int64_t i = *index < 0 ? *index + length : *index;
   if (i < 0 || i >= length) return std::nullopt;
-  return substring(*text, byte_of(*text, std::size_t(i)), byte_of(*text, std::size_t(i) + 1));
+  return made_from(
+      *text, substring(*text, byte_of(*text, std::size_t(i)), byte_of(*text, std::size_t(i) + 1)));
 }
 
 Value undefined_member(Budget& budget, const Value& value, std::string_view name) {
@@ -87,8 +89,20 @@ Value undefined_member(Budget& budget, const Value& value, std::string_view name
 }
 
 // Which indices a slice takes of `length` items; Python's slice.indices.
-std::vector<std::int64_t> slice_indices(Budget& budget, std::int64_t length, const Value& start,
-                                        const Value& stop, const Value& step_value) {
+struct Slice {
+  std::int64_t first = 0, last = 0, step = 1;
+  std::vector<std::int64_t> indices() const {
+    std::vector<std::int64_t> all;
+    for (std::int64_t i = first; step > 0 ? i < last : i > last;) {
+      all.push_back(i);
+      if (__builtin_add_overflow(i, step, &i)) break;
+    }
+    return all;
+  }
+};
+
+Slice slice_of(Budget& budget, std::int64_t length, const Value& start, const Value& stop,
+               const Value& step_value) {
   const auto bound = [&budget](const Value& value, std::int64_t fallback) {
     if (value.is_none()) return fallback;
     if (!value.integer()) budget.fail(cat("a slice by a ", type_name(value)));
@@ -103,14 +117,22 @@ std::vector<std::int64_t> slice_indices(Budget& budget, std::int64_t length, con
     if (at < 0) at = at < -length ? -1 : at + length;
     return std::clamp(at, lowest, highest);
   };
-  const std::int64_t first = clamp(start, step > 0 ? 0 : length - 1);
-  const std::int64_t last = clamp(stop, step > 0 ? length : -1);
-  std::vector<std::int64_t> indices;
-  for (std::int64_t i = first; step > 0 ? i < last : i > last;) {
-    indices.push_back(i);
-    if (__builtin_add_overflow(i, step, &i)) break;
-  }
-  return indices;
+  return {clamp(start, step > 0 ? 0 : length - 1), clamp(stop, step > 0 ? length : -1), step};
+}
+
+std::vector<Value> picked(const Sequence& sequence, const Slice& slice) {
+  std::vector<Value> items;
+  for (const std::int64_t i : slice.indices()) items.push_back(sequence.items[std::size_t(i)]);
+  return items;
+}
+
+Value slice_of_range(Budget& budget, const Sequence& range, const Slice& slice) {
+  const auto [start, stop, step] = range.bounds;
+  (void)stop;
+  Ref<Sequence> part = make<Sequence>(budget, SequenceKind::range, picked(range, slice));
+  const auto at = [&](std::int64_t i) { return start + i * step; };
+  part->bounds = {at(slice.first), at(slice.last), step * slice.step};
+  return part;
 }
 
 [[noreturn]] void fail_operands(Budget& budget, std::string_view by, const Value& a,
@@ -211,7 +233,7 @@ Value repeat(Budget& budget, const Value& value, std::int64_t times) {
   if (const Text* text = value.text()) {
     TextBuilder builder(budget);
     builder.append_repeated(*text, times);
-    return builder.finish();
+    return made_from(*text, builder.finish());
   }
   const std::vector<Value>& items = value.sequence()->items;
   std::vector<Value> repeated;
@@ -223,7 +245,7 @@ Value repeat(Budget& budget, const Value& value, std::int64_t times) {
     for (std::int64_t i = 0; i < times; ++i)
       repeated.insert(repeated.end(), items.begin(), items.end());
   }
-  return make_sequence(budget, value.sequence()->kind, std::move(repeated));
+  return make_sequence(budget, value.sequence()->unnamed(), std::move(repeated));
 }
 
 bool is_list_or_tuple(const Value& value) {
@@ -257,23 +279,19 @@ Value get_slice(Budget& budget, const Value& value, const Value& start, const Va
   require_defined(budget, value);
   for (const Value* bound : {&start, &stop, &step}) require_defined(budget, *bound);
   if (const Text* text = value.text()) {
-    const auto indices = slice_indices(budget, std::int64_t(text->length), start, stop, step);
-    if (indices.empty()) return substring(*text, 0, 0);
+    const auto indices = slice_of(budget, std::int64_t(text->length), start, stop, step).indices();
+    if (indices.empty()) return made_from(*text, substring(*text, 0, 0));
     const bool contiguous = indices.back() - indices.front() + 1 == std::int64_t(indices.size());
-    if (!contiguous) return pick(*text, indices);
-    return substring(*text, byte_of(*text, std::size_t(indices.front())),
-                     byte_of(*text, std::size_t(indices.back()) + 1));
+    if (!contiguous) return made_from(*text, pick(*text, indices));
+    return made_from(*text, substring(*text, byte_of(*text, std::size_t(indices.front())),
+                                      byte_of(*text, std::size_t(indices.back()) + 1)));
   }
   const Sequence* sequence = value.sequence();
   if (!sequence || !sequence->indexable())
-    return make_undefined(budget, cat("a ", type_name(value), " cannot be sliced"));
-  std::vector<Value> items;
-  for (const std::int64_t i :
-       slice_indices(budget, std::int64_t(sequence->items.size()), start, stop, step))
-    items.push_back(sequence->items[std::size_t(i)]);
-  return make_sequence(budget,
-                       sequence->kind == SequenceKind::range ? SequenceKind::list : sequence->kind,
-                       std::move(items));
+    budget.fail(cat("a ", type_name(value), " cannot be sliced"));
+  const Slice slice = slice_of(budget, std::int64_t(sequence->items.size()), start, stop, step);
+  if (sequence->kind == SequenceKind::range) return slice_of_range(budget, *sequence, slice);
+  return make_sequence(budget, sequence->unnamed(), picked(*sequence, slice));
 }
 
 std::int64_t length_of(Budget& budget, const Value& value) {
@@ -298,7 +316,7 @@ Value arithmetic(Budget& budget, Operator by, const Value& a, const Value& b) {
     budget.check_value((a.sequence()->items.size() + b.sequence()->items.size()) * sizeof(Value));
     std::vector<Value> items = a.sequence()->items;
     items.insert(items.end(), b.sequence()->items.begin(), b.sequence()->items.end());
-    return make_sequence(budget, a.sequence()->kind, std::move(items));
+    return make_sequence(budget, a.sequence()->unnamed(), std::move(items));
   }
   if (by == Operator::multiply) {
     if ((a.text() || is_list_or_tuple(a)) && b.integer()) return repeat(budget, a, *b.integer());
@@ -321,7 +339,10 @@ bool contains(Budget& budget, const Value& container, const Value& item) {
     if (!item.text()) fail_operands(budget, "in", item, container);
     return find_bytes(budget, text->bytes, item.text()->bytes) != std::string_view::npos;
   }
-  if (const Dict* dict = container.dict()) return dict->find(item) != nullptr;
+  if (const Dict* dict = container.dict()) {
+    if (!hashable(item)) fail_operands(budget, "in", item, container);
+    return dict->find(item) != nullptr;
+  }
   const std::vector<Value> items = iterate(budget, container);
   return std::any_of(items.begin(), items.end(), [&](const Value& one) {
     budget.spend();

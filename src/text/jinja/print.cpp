@@ -51,7 +51,8 @@ void Printer::print_text(const Text& text) {
   const bool double_quotes =
       bytes.find('\'') != std::string::npos && bytes.find('"') == std::string::npos;
   const char quote = double_quotes ? '"' : '\'';
-  std::string out(1, quote);
+  std::string out = text.markup() ? "Markup(" : "";
+  out.push_back(quote);
   for (std::size_t at = 0, next; at < bytes.size(); at = next) {
     next = next_code_point(bytes, at);
     const std::int32_t c = decode_code_point(bytes, at);
@@ -74,6 +75,7 @@ void Printer::print_text(const Text& text) {
     }
   }
   out.push_back(quote);
+  if (text.markup()) out.push_back(')');
   put(out);
 }
 

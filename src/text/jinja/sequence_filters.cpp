@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "text/jinja/filters.h"
 #include "text/jinja/interpreter.h"
+#include "text/jinja/markup.h"
 #include "text/jinja/operators.h"
 #include "text/jinja/print.h"
 #include "text/jinja/text_operations.h"
@@ -48,20 +49,14 @@ struct Key {
 };
 
 struct Keyed {
-  std::vector<Value> keys;
+  Value key;
   Value item;
 };
-
-bool keys_less(Budget& budget, const std::vector<Value>& a, const std::vector<Value>& b) {
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (!equal(a[i], b[i])) return less(budget, a[i], b[i]);
-  return false;
-}
 
 // Stable, ascending or descending; equal items keep their order either way.
 void sort_keyed(Budget& budget, std::vector<Keyed>& items, bool descending) {
   std::stable_sort(items.begin(), items.end(), [&](const Keyed& a, const Keyed& b) {
-    return descending ? keys_less(budget, b.keys, a.keys) : keys_less(budget, a.keys, b.keys);
+    return descending ? less(budget, b.key, a.key) : less(budget, a.key, b.key);
   });
 }
 
@@ -81,11 +76,10 @@ Value sort_filter(In in, Subject value, Args arguments) {
   }
   std::vector<Keyed> items;
   for (Value& item : iterate(budget, value)) {
-    Keyed keyed;
+    std::vector<Value> keys;
     for (const Value& path : paths)
-      keyed.keys.push_back(Key{path, bound.flag(1, false)}.of(budget, item));
-    keyed.item = std::move(item);
-    items.push_back(std::move(keyed));
+      keys.push_back(Key{path, bound.flag(1, false)}.of(budget, item));
+    items.push_back({make_list(budget, std::move(keys)), std::move(item)});
   }
   sort_keyed(budget, items, bound.flag(0, false));
   return list_of_keyed(budget, std::move(items));
@@ -101,7 +95,7 @@ Value dictsort_filter(In in, Subject value, Args arguments) {
   std::vector<Keyed> items;
   for (const auto& [key, item] : value.dict()->entries) {
     const Value& sorts = by == "key" ? key : item;
-    items.push_back({{bound.flag(0, false) ? sorts : lowered(budget, sorts)},
+    items.push_back({bound.flag(0, false) ? sorts : lowered(budget, sorts),
                      make_sequence(budget, SequenceKind::tuple, {key, item})});
   }
   sort_keyed(budget, items, bound.flag(2, false));
@@ -115,6 +109,7 @@ Value unique_filter(In in, Subject value, Args arguments) {
   std::vector<Value> seen, kept;
   for (Value& item : iterate(budget, value)) {
     Value one = key.of(budget, item);
+    if (!hashable(one)) budget.fail(cat("unique: a ", type_name(one), " cannot be hashed"));
     budget.spend(1 + std::int64_t(seen.size() / 4));
     if (std::any_of(seen.begin(), seen.end(), [&one](const Value& s) { return equal(s, one); }))
       continue;
@@ -132,13 +127,13 @@ Value groupby_filter(In in, Subject value, Args arguments) {
   for (Value& item : iterate(budget, value)) {
     Value shown = dotted_attribute(budget, item, *bound[0], bound.value(1));
     Value key = case_sensitive ? shown : lowered(budget, shown);
-    items.push_back({{std::move(key)}, make_list(budget, {std::move(shown), std::move(item)})});
+    items.push_back({std::move(key), make_list(budget, {std::move(shown), std::move(item)})});
   }
   sort_keyed(budget, items, false);
   std::vector<Value> groups;
   for (std::size_t begin = 0, end; begin < items.size(); begin = end) {
     std::vector<Value> members;
-    for (end = begin; end < items.size() && equal(items[end].keys[0], items[begin].keys[0]); ++end)
+    for (end = begin; end < items.size() && equal(items[end].key, items[begin].key); ++end)
       members.push_back(items[end].item.sequence()->items[1]);
     if (members.empty()) budget.fail("groupby: a key that is not equal to itself");
     groups.push_back(make_sequence(
@@ -220,7 +215,7 @@ Value reverse_filter(In in, Subject value, Args arguments) {
     std::vector<std::int64_t> indices(text->length);
     for (std::size_t i = 0; i < indices.size(); ++i)
       indices[i] = std::int64_t(indices.size() - 1 - i);
-    return indices.empty() ? value : pick(*text, indices);
+    return indices.empty() ? value : made_from(*text, pick(*text, indices));
   }
   std::vector<Value> items = iterate(in.budget(), value);
   std::reverse(items.begin(), items.end());

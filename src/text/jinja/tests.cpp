@@ -90,7 +90,7 @@ constexpr Builtin kTests[] = {
     {"divisibleby", is_divisible},
     {"eq", compared<Operator::equal>},
     {"equalto", compared<Operator::equal>},
-    {"escaped", alone<[](Budget&, const Value&) { return false; }>},
+    {"escaped", alone<[](Budget&, const Value& v) { return v.text() && v.text()->markup(); }>},
     {"even", alone<[](Budget& b, const Value& v) { return remainder_of(b, v, 2) == 0; }>},
     {"false", alone<[](Budget&, const Value& v) { return v.is_boolean() && !truth(v); }>},
     {"filter", is_filter},

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "text/jinja/filters.h"
 #include "text/jinja/interpreter.h"
+#include "text/jinja/markup.h"
 #include "text/jinja/operators.h"
 #include "text/jinja/print.h"
 #include "text/jinja/text_operations.h"
@@ -20,7 +21,8 @@ using Args = const Arguments&;
 template <Case to>
 Value case_filter(In in, Subject value, Args arguments) {
   const Bound bound(in.budget(), "upper", arguments, {});
-  return change_case(*to_text(in.budget(), value).text(), to);
+  const Value text = to_text(in.budget(), value);
+  return made_from(*text.text(), change_case(*text.text(), to));
 }
 
 // Jinja's own idea of a title: words begin after blanks, hyphens and opening brackets only.
@@ -51,7 +53,8 @@ Value title_filter(In in, Subject value, Args arguments) {
 
 Value trim_filter(In in, Subject value, Args arguments) {
   const Bound bound(in.budget(), "trim", arguments, {"chars"});
-  return strip(*to_text(in.budget(), value).text(), bound.text(0), Side::both);
+  const Value text = to_text(in.budget(), value);
+  return made_from(*text.text(), strip(*text.text(), bound.text(0), Side::both));
 }
 
 Value replace_filter(In in, Subject value, Args arguments) {
@@ -63,72 +66,88 @@ Value replace_filter(In in, Subject value, Args arguments) {
   return replace(*text.text(), *old.text(), *by.text(), limit);
 }
 
+/// Which lines get a margin too.
+struct Indented {
+  bool first = false;
+  bool blank = false;
+};
+
+// In the order in which Jinja adds and joins, which is what decides where Markup escapes.
+Value indent(const Text& text, const Text& margin, Indented too) {
+  Budget& budget = text.budget();
+  const Value newline = made_from(text, make_text(budget, "\n"));
+  const Value ended = concatenate(text, *newline.text());
+  const Value lines = made_from(text, make_list(budget, split_lines(*ended.text(), false)));
+  std::vector<Value> pieces = lines.sequence()->items;
+  Value separator = newline;
+  if (too.blank) {
+    separator = concatenate(*newline.text(), margin);
+    if (separator.text()->markup())
+      for (Value& piece : pieces) piece = escape(budget, piece);
+  } else {
+    for (std::size_t i = 1; i < pieces.size(); ++i)
+      if (!pieces[i].text()->bytes.empty()) pieces[i] = concatenate(margin, *pieces[i].text());
+  }
+  const Value indented = made_from(*separator.text(), join(budget, separator.text(), pieces));
+  return too.first ? concatenate(margin, *indented.text()) : indented;
+}
+
 Value indent_filter(In in, Subject value, Args arguments) {
   Budget& budget = in.budget();
   const Bound bound(budget, "indent", arguments, {"width", "first", "blank"});
   if (!value.text()) budget.fail(cat("indent: expected a string, found a ", type_name(value)));
+  const Text& text = *value.text();
   Value margin = make_text(budget, " ");
   if (bound[0] && bound[0]->text()) {
-    margin = *bound[0];
+    margin = made_from(text, *bound[0]);
   } else {
     TextBuilder blanks(budget);
     blanks.append_repeated(*margin.text(), bound.integer(0, 4));
-    margin = blanks.finish();
+    margin = made_from(text, blanks.finish());
   }
-  const Value newline = make_text(budget, "\n");
-  const std::vector<Value> lines =
-      split_lines(*concatenate(*value.text(), *newline.text()).text(), false);
-  TextBuilder out(budget);
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    const Text& line = *lines[i].text();
-    if (i > 0) out.append("\n");
-    if (i == 0 ? bound.flag(1, false) : bound.flag(2, false) || !line.bytes.empty())
-      out.append(*margin.text());
-    out.append(line);
-  }
-  return out.finish();
+  return indent(text, *margin.text(),
+                {.first = bound.flag(1, false), .blank = bound.flag(2, false)});
 }
 
 Value center_filter(In in, Subject value, Args arguments) {
   const Bound bound(in.budget(), "center", arguments, {"width"});
-  return pad(*to_text(in.budget(), value).text(), bound.integer(0, 80), " ", Side::both);
+  const Value text = to_text(in.budget(), value);
+  return made_from(*text.text(), pad(*text.text(), bound.integer(0, 80), " ", Side::both));
 }
 
 Value truncate_filter(In in, Subject value, Args arguments) {
   Budget& budget = in.budget();
   const Bound bound(budget, "truncate", arguments, {"length", "killwords", "end", "leeway"});
-  if (!value.text()) budget.fail(cat("truncate: expected a string, found a ", type_name(value)));
-  const Text& text = *value.text();
   const Value end = bound[2] ? *bound[2] : make_text(budget, "...");
   const std::int64_t length = bound.integer(0, 255);
   const std::int64_t leeway = bound[3] && !bound[3]->is_none() ? bound.integer(3, 0) : 5;
   if (!end.text() || length < std::int64_t(end.text()->length) || leeway < 0)
     budget.fail("truncate: the length is less than that of the end");
-  if (std::int64_t(text.length) <= length || std::int64_t(text.length) - leeway <= length)
-    return value;
+  if (length_of(budget, value) - leeway <= length) return value;
+  if (!value.text()) budget.fail(cat("truncate: expected a string, found a ", type_name(value)));
+  const Text& text = *value.text();
   const std::int64_t kept = length - std::int64_t(end.text()->length);
   Value head = substring(text, 0, byte_of(text, std::size_t(kept)));
   if (!bound.flag(1, false)) {
     const Value blank = make_text(budget, " ");
     head = split(*head.text(), blank.text(), 1, Side::right)[0];
   }
-  return concatenate(*head.text(), *end.text());
+  return concatenate(*made_from(text, head).text(), *end.text());
 }
 
 Value escape_filter(In in, Subject value, Args arguments) {
   const Bound bound(in.budget(), "escape", arguments, {});
-  const Value text = to_text(in.budget(), value);
-  constexpr std::string_view kSpecial = "&<>'\"";
-  constexpr std::string_view kEscapes[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
-  std::string out;
-  for (const char c : text.text()->bytes) {
-    const std::size_t found = kSpecial.find(c);
-    if (found == std::string_view::npos)
-      out.push_back(c);
-    else
-      out += kEscapes[found];
-  }
-  return make_text(in.budget(), std::move(out), text.text()->has_input());
+  return escape(in.budget(), value);
+}
+
+Value force_escape_filter(In in, Subject value, Args arguments) {
+  const Bound bound(in.budget(), "forceescape", arguments, {});
+  return escape_all(*to_text(in.budget(), value).text());
+}
+
+Value safe_filter(In in, Subject value, Args arguments) {
+  const Bound bound(in.budget(), "safe", arguments, {});
+  return as_markup(*to_text(in.budget(), value).text());
 }
 
 Value text_filter(In in, Subject value, Args arguments) {
@@ -316,14 +335,14 @@ constexpr Builtin kTextFilters[] = {
     {"e", escape_filter},
     {"escape", escape_filter},
     {"float", float_filter},
-    {"forceescape", escape_filter},
+    {"forceescape", force_escape_filter},
     {"format", format_filter},
     {"indent", indent_filter},
     {"int", int_filter},
     {"lower", case_filter<Case::lower>},
     {"replace", replace_filter},
     {"round", round_filter},
-    {"safe", text_filter},
+    {"safe", safe_filter},
     {"string", text_filter},
     {"title", title_filter},
     {"tojson", tojson_filter},

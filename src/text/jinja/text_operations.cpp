@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "text/jinja/markup.h"
+
 namespace elenchus::jinja {
 namespace {
 
@@ -198,10 +200,13 @@ Value pick(const Text& text, const std::vector<std::int64_t>& indices) {
 }
 
 Value concatenate(const Text& a, const Text& b) {
+  if (a.markup() != b.markup())
+    return a.markup() ? concatenate(a, *escape_all(b).text())
+                      : concatenate(*escape_all(a).text(), b);
   TextBuilder builder(a.budget());
   builder.append(a);
   builder.append(b);
-  return builder.finish();
+  return made_from(a, builder.finish());
 }
 
 Value strip(const Text& text, const Text* characters, Side side) {

@@ -30,6 +30,7 @@ bool is_blank(std::int32_t code_point);
 Value substring(const Text& text, std::size_t begin, std::size_t end);
 /// text[start:stop:step] over code points; `indices` are within the text.
 Value pick(const Text& text, const std::vector<std::int64_t>& indices);
+/// a + b. Where one of them is Markup, the other is escaped and the whole is Markup.
 Value concatenate(const Text& a, const Text& b);
 
 enum class Side { left, right, both };

@@ -22,14 +22,6 @@ int checked_depth(Budget& budget, int depth) {
   return depth;
 }
 
-bool hashable(const Value& value) {
-  const Sequence* sequence = value.sequence();
-  if (value.dict()) return false;
-  if (!sequence) return true;
-  if (sequence->kind != SequenceKind::tuple) return false;
-  return std::all_of(sequence->items.begin(), sequence->items.end(), hashable);
-}
-
 bool equal_items(const std::vector<Value>& a, const std::vector<Value>& b, int depth) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [depth](const Value& x, const Value& y) { return equal(x, y, depth + 1); });
@@ -67,8 +59,9 @@ std::optional<double> Value::number() const {
   return std::nullopt;
 }
 
-Text::Text(Budget& owner, std::string text_bytes, std::vector<TextRun> text_runs)
-    : Counted(owner), bytes(std::move(text_bytes)), runs(std::move(text_runs)) {
+Text::Text(Budget& owner, std::string text_bytes, std::vector<TextRun> text_runs,
+           TextKind text_kind)
+    : Counted(owner), bytes(std::move(text_bytes)), runs(std::move(text_runs)), kind(text_kind) {
   hold(sizeof(*this) + bytes.capacity() + runs.capacity() * sizeof(TextRun));
   owner.spend_bytes(bytes.size());
   length = code_points(bytes);
@@ -181,6 +174,14 @@ const Value* Dict::find(std::string_view key) const {
   return nullptr;
 }
 
+bool hashable(const Value& value) {
+  const Sequence* sequence = value.sequence();
+  if (!sequence) return !value.dict();
+  const bool is_tuple = sequence->unnamed() == SequenceKind::tuple;
+  if (is_tuple) return std::all_of(sequence->items.begin(), sequence->items.end(), hashable);
+  return sequence->kind == SequenceKind::range || sequence->kind == SequenceKind::generator;
+}
+
 void set_entry(Budget& budget, std::vector<Dict::Entry>& entries, Value key, Value value) {
   if (!hashable(key)) budget.fail(cat("a ", type_name(key), " cannot be the key of a dict"));
   budget.spend(1 + std::int64_t(entries.size() / 4));
@@ -214,7 +215,7 @@ std::string_view type_name(const Value& value) {
   if (value.integer()) return "int";
   if (value.is_real()) return "float";
   if (value.is_undefined()) return "Undefined";
-  if (value.text()) return "str";
+  if (const Text* text = value.text()) return text->markup() ? "Markup" : "str";
   if (value.dict()) return "dict";
   if (value.as<Loop>()) return "LoopContext";
   if (value.as<Cycler>()) return "Cycler";
@@ -262,10 +263,7 @@ bool equal(const Value& a, const Value& b, int depth) {
   }
   if (const Sequence* x = a.sequence(), *y = b.sequence(); x && y) {
     if (x == y) return true;
-    const auto kind = [](const Sequence& s) {
-      return s.kind == SequenceKind::group ? SequenceKind::tuple : s.kind;
-    };
-    if (kind(*x) != kind(*y) || x->kind == SequenceKind::generator) return false;
+    if (x->unnamed() != y->unnamed() || x->kind == SequenceKind::generator) return false;
     x->budget().spend(1 + std::int64_t(std::min(x->items.size(), y->items.size())));
     return equal_items(x->items, y->items, depth);
   }

@@ -134,14 +134,20 @@ struct TextRun {
   bool input = false;
 };
 
+enum class TextKind { plain, markup };
+
 /// A string: UTF-8, and for every byte whether it came from the input (messages, tools, documents).
 struct Text : Counted {
-  Text(Budget& budget, std::string text_bytes, std::vector<TextRun> text_runs);
+  Text(Budget& budget, std::string text_bytes, std::vector<TextRun> text_runs,
+       TextKind text_kind = TextKind::plain);
+  /// Whether it counts as safe in HTML: see markup.h.
+  bool markup() const { return kind == TextKind::markup; }
   bool ascii() const { return length == bytes.size(); }
   bool has_input() const;
   const std::string bytes;
   const std::vector<TextRun> runs;  ///< ascending, cover all bytes, neighbours differ
-  std::size_t length = 0;           ///< code points
+  const TextKind kind;
+  std::size_t length = 0;  ///< code points
 };
 
 Value make_text(Budget& budget, std::string bytes, bool input = false);
@@ -181,6 +187,8 @@ enum class SequenceKind { list, tuple, group, range, generator, keys, values, it
 struct Sequence : Counted {
   Sequence(Budget& budget, SequenceKind sequence_kind, std::vector<Value> sequence_items);
   bool indexable() const { return kind <= SequenceKind::range; }
+  /// What parts, sums and multiples of it are: a group is a tuple with names, they are not.
+  SequenceKind unnamed() const { return kind == SequenceKind::group ? SequenceKind::tuple : kind; }
   const SequenceKind kind;
   const std::vector<Value> items;
   std::array<std::int64_t, 3> bounds = {};  ///< start, stop, step of a range
@@ -204,6 +212,8 @@ struct Dict : Counted {
   int depth = 0;
 };
 
+/// Whether a dict can have it as a key.
+bool hashable(const Value& value);
 /// Sets or replaces an entry as Python's `d[key] = value`. InputError if the key cannot be hashed.
 void set_entry(Budget& budget, std::vector<Dict::Entry>& entries, Value key, Value value);
 
