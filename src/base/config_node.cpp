@@ -100,7 +100,7 @@ ConfigNode parse(std::string_view text, std::string_view source, bool with_lines
   TreeBuilder builder(name, with_lines);
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.empty()) return ConfigNode{.place = name};
+    if (documents.empty()) return ConfigNode::null(name);
     if (documents.size() > 1) {
       throw UserError(cat(builder.place(documents[1].Mark()),
                           ": a second document (after ---); expected one document"));
@@ -201,12 +201,23 @@ void write_block(const Json::Object& object, const std::string& indent, std::str
 
 }  // namespace
 
+ConfigNode ConfigNode::null(std::string place) {
+  ConfigNode node;
+  node.place = std::move(place);
+  return node;
+}
+
 ConfigNode ConfigNode::scalar(std::string text, std::string place) {
-  return {.kind = Kind::scalar, .text = std::move(text), .place = std::move(place)};
+  ConfigNode node = null(std::move(place));
+  node.kind = Kind::scalar;
+  node.text = std::move(text);
+  return node;
 }
 
 ConfigNode ConfigNode::map(std::string place) {
-  return {.kind = Kind::map, .place = std::move(place)};
+  ConfigNode node = null(std::move(place));
+  node.kind = Kind::map;
+  return node;
 }
 
 const ConfigNode* ConfigNode::find(std::string_view key) const {

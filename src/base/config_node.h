@@ -17,12 +17,13 @@ struct ConfigNode {
   enum class Kind { null, scalar, list, map };
 
   Kind kind = Kind::null;
-  std::string text = {};                   ///< of a scalar
-  bool quoted = false;                     ///< a scalar in quotes: text, whatever it looks like
-  std::string place = {};                  ///< "recipe.yaml:12:5", for messages
-  std::vector<ConfigNode> items = {};      ///< of a list
-  std::vector<ConfigMember> members = {};  ///< of a map, in the order of the file
+  std::string text;                   ///< of a scalar
+  bool quoted = false;                ///< a scalar in quotes: text, whatever it looks like
+  std::string place;                  ///< "recipe.yaml:12:5", for messages
+  std::vector<ConfigNode> items;      ///< of a list
+  std::vector<ConfigMember> members;  ///< of a map, in the order of the file
 
+  static ConfigNode null(std::string place);
   static ConfigNode scalar(std::string text, std::string place);
   static ConfigNode map(std::string place);
 

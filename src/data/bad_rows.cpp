@@ -1,5 +1,7 @@
 #include "data/bad_rows.h"
 
+#include <cmath>
+
 #include "base/file.h"
 
 namespace elenchus {
@@ -38,11 +40,18 @@ void check_bad_rows(const BadRowCounts& bad, std::int64_t all_rows, const DataCo
   if (bad.rows > std::int64_t(bad.first.size()))
     text += cat("\nand ", bad.rows - std::int64_t(bad.first.size()), " more");
   text += cat("\n", bad.rows, " of ", all_rows, " rows cannot be used (", counts_text(bad), "). ");
-  text += skip ? cat("That is more than data.bad_rows_limit: ", config.bad_rows_limit,
-                     " allows; correct the rows or raise the limit")
-               : cat("Correct them, or set data.bad_rows: skip to leave out up to ",
-                     100 * config.bad_rows_limit, " % of the rows",
-                     few ? "" : " (these are more: raise data.bad_rows_limit too)");
+  // Rounded up, so that the limit that is named will do.
+  const double share = std::ceil(1e4 * double(bad.rows) / double(all_rows)) / 1e4;
+  if (bad.rows == all_rows)
+    text += "Correct them";
+  else if (few)
+    text += "Correct them, or set data.bad_rows: skip to leave them out";
+  else
+    text +=
+        cat(skip ? "That is more than data.bad_rows_limit: " : "Correct them. To leave them out ",
+            skip ? cat(config.bad_rows_limit, " allows; correct them, or set it to ", share)
+                 : cat("set data.bad_rows: skip and data.bad_rows_limit: ", share,
+                       "; skip alone leaves out up to ", 100 * config.bad_rows_limit, " %"));
   throw InputError(text);
 }
 

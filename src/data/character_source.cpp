@@ -9,6 +9,16 @@ namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{1} << 18;
 
+/// How files that are no text begin which people train on elsewhere.
+struct Container {
+  std::string_view begin, name;
+};
+constexpr Container kContainers[] = {{"PAR1", "a Parquet file"},
+                                     {"ARROW1", "an Arrow file"},
+                                     {"\x1F\x8B", "a gzip file"},
+                                     {"\x28\xB5\x2F\xFD", "a Zstandard file"},
+                                     {"PK\x03\x04", "a zip file"}};
+
 }  // namespace
 
 CharacterSource::CharacterSource(const std::filesystem::path& path) : file_(path) {
@@ -16,6 +26,11 @@ CharacterSource::CharacterSource(const std::filesystem::path& path) : file_(path
   const std::string_view start = buffer_;
   if (start.starts_with("\xFF\xFE") || start.starts_with("\xFE\xFF"))
     throw InputError(cat(name(), ": is UTF-16, expected UTF-8; convert the file"));
+  for (const Container& container : kContainers)
+    if (start.starts_with(container.begin))
+      throw InputError(
+          cat(name(), ": is ", container.name,
+              ", expected text: JSON Lines, a JSON array or CSV; convert or unpack it"));
   if (start.starts_with("\xEF\xBB\xBF")) at_ = 3;
 }
 

@@ -16,7 +16,7 @@ class CharacterSource {
  public:
   static constexpr int kEnd = -1;
 
-  /// InputError: cannot be read, or UTF-16.
+  /// InputError: cannot be read, UTF-16, or a Parquet, Arrow or compressed file.
   explicit CharacterSource(const std::filesystem::path& path);
   /// The next byte, or kEnd.
   int peek();

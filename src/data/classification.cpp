@@ -73,14 +73,20 @@ RowError no_token() {
 /// Fills a Dataset step by step.
 class Loader {
  public:
-  Loader(const DataConfig& config, const ClassificationRules& rules)
-      : config_(config), rules_(rules), renderer_(config, rules.tokenizer) {}
+  Loader(const DataConfig& config, const ClassificationRules& rules, Faults faults)
+      : config_(config), rules_(rules), faults_(faults), renderer_(config, rules.tokenizer) {}
 
   std::vector<Example> read_files(std::span<const DataSource> sources);
   void name_classes(std::vector<Example>& train, std::vector<Example>& eval);
   std::vector<TokenizedRow> render(std::span<const Example> examples, bool with_swapped,
                                    std::optional<std::int64_t> limit, RowCounts& counts);
-  void check_bad() const { check_bad_rows(data_.bad, rows_read_, config_); }
+  template <class Check>
+  void check(const Check& run) {
+    run_check(data_, faults_, run);
+  }
+  void check_bad() {
+    check([&] { check_bad_rows(data_.bad, rows_read_, config_); });
+  }
   Dataset& data() { return data_; }
 
  private:
@@ -91,6 +97,7 @@ class Loader {
 
   const DataConfig& config_;
   const ClassificationRules& rules_;
+  const Faults faults_;
   ClassRenderer renderer_;
   const ClassFormat* format_ = nullptr;  // known from the first row on
   std::int64_t rows_read_ = 0;
@@ -153,11 +160,13 @@ void Loader::name_classes(std::vector<Example>& train, std::vector<Example>& eva
   std::set<std::string> labels;
   for (const auto* part : {&train, &eval})
     for (const Example& example : *part) labels.insert(example.text.label);
-  data_.classes = classes_of(labels, *format_, rules_.num_labels);
+  check([&] { data_.classes = classes_of(labels, *format_, rules_.num_labels); });
+  if (data_.classes.empty())  // a fault that was told
+    for (const std::string& label : labels) data_.classes.push_back({label, true});
   for (std::vector<Example>* part : {&train, &eval})
     std::erase_if(*part, [&](Example& example) {
       example.label = number_of(example.text.label, data_.classes);
-      if (example.label < rules_.num_labels) return false;
+      if (example.label < std::int64_t(data_.classes.size())) return false;
       add_bad_row(
           data_.bad, data_.files, example.place,
           RowError("label_out_of_range",
@@ -179,11 +188,14 @@ std::optional<TokenizedRow> Loader::fitted(const ClassifiedText& text, const Exa
   if (&counts == &data_.train_counts) data_.train_lengths.push_back(length);
   if (length > config_.max_length) {
     if (config_.truncation == Truncation::error)
-      throw InputError(cat(place_text(data_.files, example.place), ": has ", length,
-                           " tokens, data.max_length is ", config_.max_length,
-                           "; raise it, or set data.truncation to proportional, truncate or drop"));
-    if (config_.truncation == Truncation::drop) {
-      ++counts.too_long;
+      check([&] {
+        throw InputError(
+            cat(place_text(data_.files, example.place), ": has ", length,
+                " tokens, data.max_length is ", config_.max_length,
+                "; raise it, or set data.truncation to proportional, truncate or drop"));
+      });
+    if (config_.truncation == Truncation::drop || config_.truncation == Truncation::error) {
+      if (counts.too_long++ == 0) counts.first_too_long = place_text(data_.files, example.place);
       return std::nullopt;
     }
     row = renderer_.render_cut(text);
@@ -246,7 +258,7 @@ std::string part_text(std::string_view part, std::span<const TokenizedRow> rows,
   out += "\n";
   if (counts.too_long > 0)
     out += cat("  dropped ", counts.too_long, " rows longer than max_length ", config.max_length,
-               "\n");
+               "; the first is ", counts.first_too_long, "\n");
   if (counts.truncated > 0)
     out += cat("  cut ", counts.truncated, " rows to max_length ", config.max_length,
                config.truncation == Truncation::proportional
@@ -258,13 +270,13 @@ std::string part_text(std::string_view part, std::span<const TokenizedRow> rows,
 }  // namespace
 
 Dataset load_classification(const DataConfig& config, const ClassificationRules& rules,
-                            std::uint64_t seed) {
-  Loader loader(config, rules);
+                            std::uint64_t seed, Faults faults) {
+  Loader loader(config, rules, faults);
   std::vector<Example> train = loader.read_files(config.train_file);
   const std::vector<DataSource> eval_files(config.eval_file.begin(), config.eval_file.end());
   std::vector<Example> eval = loader.read_files(eval_files);
   if (!train.empty()) loader.name_classes(train, eval);
-  loader.check_bad();
+  if (faults == Faults::refuse) loader.check_bad();  // before the work of rendering
   const auto data_seed = config.data_seed ? std::uint64_t(*config.data_seed) : seed;
   if (config.eval_file.empty()) {
     if (config.folds) check_folds(config, train.size());
@@ -282,11 +294,14 @@ Dataset load_classification(const DataConfig& config, const ClassificationRules&
   if (config.max_eval_samples) limit = *config.max_eval_samples;
   data.eval = loader.render(eval, false, limit, data.eval_counts);
   loader.check_bad();  // rows without a token are known only now
-  check_left_out("data.train_file", data.train_counts, config);
-  check_left_out("the evaluation rows", data.eval_counts, config);
-  if (data.train.empty())
-    throw InputError(cat(printable(config.train_file.front().path, 512),
-                         ": no row is left to train on\n", describe(data, config)));
+  loader.check([&] { check_left_out("data.train_file", data.train_counts, config); });
+  loader.check([&] { check_left_out("the evaluation rows", data.eval_counts, config); });
+  loader.check([&] {
+    if (data.train.empty())
+      throw InputError(cat(printable(config.train_file.front().path, 512),
+                           ": no row is left to train on",
+                           faults == Faults::tell ? "" : "\n" + describe(data, config)));
+  });
   mix_by_weight(data, data_seed);
   return std::move(data);
 }

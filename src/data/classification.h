@@ -40,7 +40,7 @@ struct ClassificationRules {
 /// or by folds. UserError and InputError as load_dataset(), and: more classes than num_labels, a
 /// column that a CSV file lacks, fewer rows than folds, a row without any token.
 Dataset load_classification(const DataConfig& config, const ClassificationRules& rules,
-                            std::uint64_t seed);
+                            std::uint64_t seed, Faults faults = Faults::refuse);
 
 /// Dataset::classes of load_classification(), without making tokens; faulty rows are passed over.
 /// None where the rows' labels are needed and their files are not there. UserError and InputError of

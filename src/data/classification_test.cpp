@@ -354,5 +354,18 @@ TEST_F(Classification, KnowsItsFormatsByName) {
   expect_has(csv_refusal("text,label\na,1\n"), "one of: auto, arena, classification");
 }
 
+TEST_F(Classification, TellsEveryFaultWhereItIsAsked) {
+  config_.train_file = {file("train.csv", "text,label\na,w\nragged\nb,x\nc,y\nlonger text,z\n")};
+  config_.truncation = Truncation::error;
+  config_.max_length = 4;
+  const Dataset data =
+      load_classification(config_, {.tokenizer = tokenizer_, .num_labels = 3}, 42, Faults::tell);
+  ASSERT_EQ(data.faults.size(), 3u);
+  expect_has(data.faults[0], "the data has 4 classes (w, x, y, z); set it to 4 or more");
+  expect_has(data.faults[1], "row 5 (line 6): has 11 tokens");
+  expect_has(data.faults[2], "row 2 (line 3): found 1 fields, expected 2");
+  EXPECT_EQ(data.train.size(), 3u);
+}
+
 }  // namespace
 }  // namespace elenchus

@@ -10,6 +10,7 @@
 #include "data/batch_source.h"
 #include "data/classification.h"
 #include "data/formats/format.h"
+#include "data/row_checks.h"
 #include "data/row_source.h"
 #include "data/split.h"
 
@@ -34,15 +35,9 @@ class Loader {
   std::vector<TokenizedRow> render_rows(std::vector<Conversation>& conversations,
                                         std::optional<std::int64_t> limit, RowCounts& counts,
                                         std::vector<Conversation>* kept);
-  /// Runs a check; its InputError is thrown or told, as `faults` says.
   template <class Check>
   void check(const Check& run) {
-    try {
-      run();
-    } catch (const InputError& error) {
-      if (faults_ == Faults::refuse) throw;
-      data_.faults.emplace_back(error.what());
-    }
+    run_check(data_, faults_, run);
   }
   void check_bad() const { check_bad_rows(data_.bad, rows_read_, config_); }
   Dataset& data() { return data_; }
@@ -109,7 +104,8 @@ bool Loader::fit(TokenizedRow& row, const Conversation& conversation, RowCounts&
                              "; raise it, or set data.truncation to drop or truncate"));
       });
     if (config_.truncation != Truncation::truncate) {
-      ++counts.too_long;
+      if (counts.too_long++ == 0)
+        counts.first_too_long = place_text(data_.files, conversation.place);
       return false;
     }
     row.ids.resize(std::size_t(config_.max_length));
@@ -123,7 +119,8 @@ bool Loader::fit(TokenizedRow& row, const Conversation& conversation, RowCounts&
     --counts.truncated;
     ++counts.cut_off;
   }
-  ++counts.nothing_to_train;
+  if (counts.nothing_to_train++ == 0)
+    counts.first_untrained = place_text(data_.files, conversation.place);
   return false;
 }
 
@@ -169,12 +166,16 @@ std::string part_text(std::string_view name, const RowCounts& counts, const Data
           " of them trained on; the longest row has ", counts.longest, " tokens\n");
   if (counts.too_long > 0)
     out += cat("  dropped ", counts.too_long, " rows longer than max_length ", config.max_length,
-               "\n");
+               "; the first is ", counts.first_too_long, "\n");
   if (counts.truncated > 0)
     out += cat("  cut ", counts.truncated, " rows to max_length ", config.max_length, "\n");
   if (counts.nothing_to_train > 0)
-    out += cat("  dropped ", counts.nothing_to_train,
-               " rows without a token to train on; raise max_length if it cut off the answers\n");
+    out +=
+        cat("  dropped ", counts.nothing_to_train,
+            " rows without a token to train on; the first is ", counts.first_untrained,
+            counts.cut_off > 0 ? cat("; max_length ", config.max_length, " cut off the answers of ",
+                                     counts.cut_off, " of them, raise it\n")
+                               : "\n");
   return out;
 }
 
@@ -197,6 +198,8 @@ void check_left_out_of(const Dataset& data, const DataConfig& config) {
   all.nothing_to_train += data.eval_counts.nothing_to_train;
   all.cut_off += data.eval_counts.cut_off;
   all.longest = std::max(all.longest, data.eval_counts.longest);
+  if (all.first_too_long.empty()) all.first_too_long = data.eval_counts.first_too_long;
+  if (all.first_untrained.empty()) all.first_untrained = data.eval_counts.first_untrained;
   check_left_out("data.train_file", all, config);
 }
 
@@ -217,8 +220,9 @@ void check_left_out(std::string_view part, const RowCounts& counts, const DataCo
   if (double(counts.too_long) > kMostTooLong * double(rows))
     throw InputError(cat(part, ": ", counts.too_long, " of ", rows,
                          " rows are longer than data.max_length ", config.max_length,
-                         " and would be dropped, expected at most half of them; the longest has ",
-                         counts.longest, " tokens; set data.max_length to ", counts.longest,
+                         " and would be dropped, expected at most half of them; the first is ",
+                         counts.first_too_long, ", the longest has ", counts.longest,
+                         " tokens; set data.max_length to ", counts.longest,
                          " to keep all, or data.truncation: truncate"));
   if (double(counts.nothing_to_train) <= kMostWithoutTraining * double(rows)) return;
   const std::string why =
@@ -229,7 +233,8 @@ void check_left_out(std::string_view part, const RowCounts& counts, const DataCo
                 counts.longest, " tokens)");
   throw InputError(cat(part, ": ", counts.nothing_to_train, " of ", rows,
                        " rows have no token to train on, expected at most ",
-                       100 * kMostWithoutTraining, " %", why));
+                       100 * kMostWithoutTraining, " %; the first is ", counts.first_untrained,
+                       why));
 }
 
 void mix_by_weight(Dataset& data, std::uint64_t seed) {
@@ -281,8 +286,10 @@ Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std:
   loader.check([&] {
     if (data.train.empty())
       throw InputError(cat(printable(config.train_file.front().path, 512),
-                           ": no row is left to train on\n", describe(data, config)));
+                           ": no row is left to train on",
+                           faults == Faults::tell ? "" : "\n" + describe(data, config)));
   });
+  data.oddities = count_oddities(data, renderer.rules());
   mix_by_weight(data, data_seed);
   return std::move(data);
 }
@@ -294,7 +301,7 @@ std::string describe(const Dataset& dataset, const DataConfig& config) {
     if (file.weight != 1)
       out += cat("mixed: an epoch takes ", file.an_epoch, " rows of ", printable(file.path, 512),
                  " (weight ", file.weight, ")\n");
-  if (dataset.bad.rows > 0)
+  if (dataset.bad.rows > 0 && config.bad_rows == BadRows::skip)
     out += cat("skipped ", dataset.bad.rows, " bad rows (", counts_text(dataset.bad),
                "); the first: ", dataset.bad.first.front(), "\n");
   return out;

@@ -22,6 +22,15 @@ struct RowCounts {
   std::int64_t cut_off = 0;                     ///< those of nothing_to_train that truncation cut
   std::int64_t tokens = 0, trained_tokens = 0;  ///< of the rows kept
   std::int64_t longest = 0;  ///< tokens of the longest row, dropped ones included
+  std::string first_too_long, first_untrained;  ///< places of the first rows so dropped
+};
+
+/// Something odd about rows that are trained on all the same: see row_checks.h.
+struct RowOddity {
+  std::string what;
+  std::int64_t rows = 0;
+  int first_file = 0;  ///< of the first such row: index into the files, and row in its file from 0
+  std::int64_t first_row = 0;
 };
 
 /// Rows that could not be used.
@@ -60,6 +69,7 @@ struct Dataset {
   /// that is no Unicode was replaced.
   std::map<std::string, std::int64_t> left_out;
   std::int64_t mended = 0;
+  std::vector<RowOddity> oddities;
   /// With Faults::tell: what load_dataset would have thrown.
   std::vector<std::string> faults;
 };
@@ -68,8 +78,8 @@ struct Dataset {
 enum class Faults { refuse, tell };
 
 /// Reads and renders everything that `config` names. `seed` decides the split, and which rows a
-/// weight below 1 takes, unless data_seed is given. UserError: no train_file, an unknown format. InputError: a file that cannot be read, bad
-/// rows (all of them are counted, the first named), rows longer than max_length with truncation:
+/// weight below 1 takes, unless data_seed is given. UserError: no train_file, an unknown format.
+/// InputError: a file that cannot be read, bad rows (all of them are counted, the first named), rows longer than max_length with truncation:
 /// error, more than half of a part's rows dropped as longer, more than 5 % of them without a token
 /// to train on, or no row to train on. (Parts that are split from the same files count as one.)
 Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std::uint64_t seed,
@@ -81,6 +91,17 @@ void check_left_out(std::string_view part, const RowCounts& counts, const DataCo
 /// Takes every training row as often as its file's weight says; `seed` decides which rows a part of a
 /// file is.
 void mix_by_weight(Dataset& data, std::uint64_t seed);
+
+/// Runs a check; its error is thrown, or told in data.faults.
+template <class Check>
+void run_check(Dataset& data, Faults faults, const Check& check) {
+  if (faults == Faults::refuse) return check();
+  try {
+    check();
+  } catch (const UserError& error) {
+    data.faults.emplace_back(error.what());
+  }
+}
 
 /// One paragraph for the log: rows kept, dropped, cut and skipped, and why.
 std::string describe(const Dataset& dataset, const DataConfig& config);

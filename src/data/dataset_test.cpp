@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "data/inspect.h"
+#include "data/row_checks.h"
 #include "testing/byte_tokenizer.h"
 #include "testing/temporary_folder.h"
 
@@ -146,6 +147,39 @@ TEST_F(DatasetTest, StopsWhereTruncationLeavesNothingOfManyRows) {
       << text;
   EXPECT_NE(text.find("raise data.max_length (the longest row has 35 tokens)"), std::string::npos)
       << text;
+  EXPECT_NE(text.find("a.jsonl: row 1 (line 1)"), std::string::npos) << text;
+}
+
+TEST_F(DatasetTest, TellsOfAnswersWhoseEndWasCutOffAsInspectDoes) {
+  config_.truncation = Truncation::truncate;
+  config_.max_length = 10;
+  config_.train_file = {write("a.jsonl", row_of("x") + row_of("123456789") + row_of("1234567890"))};
+  const Dataset data = load();
+  const std::vector<std::string> warnings = warnings_of(data, config_);
+  ASSERT_EQ(warnings.size(), 1u);
+  for (const char* part :
+       {"warning: 2 of 3 rows to train on: an answer without an end", "a.jsonl: row 2",
+        "data.max_length 10 cut it off", "the longest row has 15 tokens"})
+    EXPECT_NE(warnings[0].find(part), std::string::npos) << part << " in " << warnings[0];
+  const std::string text = inspect_text(data, config_, renderer_.rules(), {.rows = 9});
+  EXPECT_NE(text.find(warnings[0]), std::string::npos) << text;
+}
+
+TEST_F(DatasetTest, ReadsATextFileARowALine) {
+  config_.train_file = {write("a.txt", "one\r\n\n  \n two \xFF\nthree")};
+  config_.bad_rows = BadRows::skip;
+  config_.bad_rows_limit = 0.5;
+  const Dataset data = load();
+  ASSERT_EQ(data.train.size(), 2u);
+  EXPECT_EQ(tokenizer_.decode(data.train[1].ids, false), "three<end>");
+  EXPECT_EQ(data.train[1].trained_count(), 5);
+  EXPECT_NE(data.bad.first.at(0).find("row 2 (line 4)"), std::string::npos) << data.bad.first[0];
+  EXPECT_EQ(data.files[0].format, "text");
+}
+
+TEST_F(DatasetTest, NamesFilesThatAreNoText) {
+  config_.train_file = {write("a.parquet", "PAR1....")};
+  EXPECT_NE(failure().find("is a Parquet file, expected text"), std::string::npos) << failure();
 }
 
 TEST_F(DatasetTest, NamesEveryBadRowWithItsLine) {
@@ -165,7 +199,13 @@ TEST_F(DatasetTest, NamesEveryBadRowWithItsLine) {
   EXPECT_EQ(data.train.size(), 997u);
   EXPECT_NE(describe(data, config_).find("skipped 3 bad rows"), std::string::npos);
   config_.bad_rows_limit = 0.002;
-  EXPECT_NE(failure().find("data.bad_rows_limit: 0.002"), std::string::npos);
+  EXPECT_NE(failure().find("data.bad_rows_limit: 0.002 allows; correct them, or set it to 0.003"),
+            std::string::npos)
+      << failure();
+  config_.bad_rows = BadRows::error;
+  EXPECT_NE(failure().find("set data.bad_rows: skip and data.bad_rows_limit: 0.003"),
+            std::string::npos)
+      << failure();
 }
 
 TEST_F(DatasetTest, RefusesFilesWithoutRowsAndBadSettings) {
@@ -211,9 +251,10 @@ TEST_F(DatasetTest, InspectTellsWhyTrainingWouldStop) {
   ASSERT_EQ(data.faults.size(), 1u);
   EXPECT_EQ(data.train_lengths.size(), 2u);
   const std::string text = inspect_text(data, config_, renderer_.rules(), {.rows = 9});
-  for (const char* expected :
-       {"training would stop: ", "row 2 (line 2)", "1 of 2 rows: an answer without an end",
-        "the first is row 3 of", "longer than max_length", "cut 1 rows to max_length 10"})
+  for (const char* expected : {"training would stop: ", "row 2 (line 2)",
+                               "1 of 2 rows to train on: an answer without an end",
+                               ": row 3; data.max_length 10 cut it off", "longer than max_length",
+                               "cut 1 rows to max_length 10"})
     EXPECT_NE(text.find(expected), std::string::npos) << expected << " in\n" << text;
 }
 

@@ -1,9 +1,9 @@
 #include "data/inspect.h"
 
 #include <algorithm>
-#include <map>
 
 #include "base/file.h"
+#include "data/row_checks.h"
 
 namespace elenchus {
 namespace {
@@ -18,13 +18,12 @@ class Writer {
   void text(const std::string& text) { out_ += text; }
   void files(const Dataset& dataset);
   void histogram(const std::vector<std::int64_t>& lengths, const DataConfig& config);
-  void warnings(const Dataset& dataset);
+  void warnings(const Dataset& dataset, const DataConfig& config);
   void row(const TokenizedRow& row, const Dataset& dataset);
 
  private:
   void painted(std::string_view colour, std::string_view text);
   void tokens(const TokenizedRow& row);
-  std::vector<std::string> oddities(const TokenizedRow& row) const;
 
   const RenderRules& rules_;
   const InspectStyle& style_;
@@ -61,27 +60,25 @@ void Writer::files(const Dataset& dataset) {
                 file.format.empty() ? "unknown" : file.format, "\n");
 }
 
-/// Ten bars, each of so many lengths; what is longer than max_length is said beside them.
+/// At most ten bars from the shortest row to the longest, each of as many lengths; what is longer than max_length is said beside them.
 void Writer::histogram(const std::vector<std::int64_t>& lengths, const DataConfig& config) {
   constexpr std::int64_t kBars = 10, kWidth = 40;
   if (lengths.empty()) return;
-  const std::int64_t longest = std::max<std::int64_t>(1, std::ranges::max(lengths));
-  const std::int64_t step = (longest + kBars - 1) / kBars;
+  const auto [shortest, longest] = std::ranges::minmax(lengths);
+  const std::int64_t step = (longest - shortest) / kBars + 1;
   std::vector<std::int64_t> counts(std::size_t(kBars), 0);
-  for (const std::int64_t length : lengths)
-    ++counts[std::size_t(std::max<std::int64_t>(length - 1, 0) / step)];
+  for (const std::int64_t length : lengths) ++counts[std::size_t((length - shortest) / step)];
   const std::int64_t most = std::max<std::int64_t>(1, std::ranges::max(counts));
   out_ += cat("lengths of the training rows in tokens, before any was left out (max_length ",
               config.max_length, ")\n");
-  for (std::int64_t bar = 0; bar * step < longest; ++bar) {
-    const std::int64_t count = counts[std::size_t(bar)];
-    const std::string range =
-        step == 1 ? std::to_string(bar + 1) : cat(bar * step + 1, "-", (bar + 1) * step);
+  for (std::int64_t bar = 0; shortest + bar * step <= longest; ++bar) {
+    const std::int64_t count = counts[std::size_t(bar)], first = shortest + bar * step;
+    const std::string range = step == 1 ? std::to_string(first) : cat(first, "-", first + step - 1);
     const auto pad = std::size_t(std::max<std::int64_t>(0, 13 - std::int64_t(range.size())));
     out_ += cat("  ", std::string(pad, ' '), range, " ",
                 std::string(std::size_t((count * kWidth + most - 1) / most), '#'),
                 count > 0 ? " " : "", count);
-    if (count > 0 && bar * step >= config.max_length) painted(kYellow, " longer than max_length");
+    if (count > 0 && first > config.max_length) painted(kYellow, " longer than max_length");
     out_ += '\n';
   }
 }
@@ -120,39 +117,10 @@ void Writer::tokens(const TokenizedRow& row) {
   out_ += '\n';
 }
 
-std::vector<std::string> Writer::oddities(const TokenizedRow& row) const {
-  std::vector<std::string> out;
-  if (row.label >= 0) return out;
-  if (row.trained_count() == 0) out.push_back("no token is trained on");
-  const auto is_bos = [&](TokenId id) { return id == rules_.bos; };
-  if (std::ranges::adjacent_find(
-          row.ids, [&](TokenId a, TokenId b) { return is_bos(a) && is_bos(b); }) != row.ids.end())
-    out.push_back("two BOS tokens in a row");
-  bool in_turn = false, ended = true;
-  for (std::size_t i = 0; i <= row.ids.size(); ++i) {
-    const bool trained = i < row.ids.size() && row.trained[i];
-    if (in_turn && !trained && !ended) {
-      out.push_back("an answer without an end (EOS or end-of-turn token)");
-      break;
-    }
-    if (trained) ended = ends_turn(rules_, row.ids[i]) || (in_turn && ended);
-    in_turn = trained;
-  }
-  return out;
-}
-
-/// What is odd about any training row, how often, and where first.
-void Writer::warnings(const Dataset& dataset) {
-  std::map<std::string, std::pair<std::int64_t, const TokenizedRow*>> found;
-  for (const TokenizedRow& row : dataset.train)
-    for (std::string& oddity : oddities(row)) {
-      auto& [count, first] = found[std::move(oddity)];
-      if (count++ == 0) first = &row;
-    }
-  for (const auto& [oddity, where] : found) {
-    painted(kYellow, cat("warning: ", where.first, " of ", dataset.train.size(), " rows: ", oddity,
-                         "; the first is row ", where.second->number + 1, " of ",
-                         printable(dataset.files[std::size_t(where.second->file)].path, 512)));
+/// What is odd about any training row, and why training would stop.
+void Writer::warnings(const Dataset& dataset, const DataConfig& config) {
+  for (const std::string& warning : warnings_of(dataset, config)) {
+    painted(kYellow, warning);
     out_ += '\n';
   }
   for (const std::string& fault : dataset.faults) {
@@ -170,7 +138,7 @@ void Writer::row(const TokenizedRow& row, const Dataset& dataset) {
                                   printable(dataset.classes[std::size_t(row.label)].name), ")")));
   out_ += '\n';
   tokens(row);
-  for (const std::string& oddity : oddities(row)) {
+  for (const std::string& oddity : row_oddities(row, rules_)) {
     painted(kYellow, "warning: " + oddity);
     out_ += '\n';
   }
@@ -184,7 +152,7 @@ std::string inspect_text(const Dataset& dataset, const DataConfig& config, const
   writer.files(dataset);
   writer.text(describe(dataset, config));
   writer.histogram(dataset.train_lengths, config);
-  writer.warnings(dataset);
+  writer.warnings(dataset, config);
   if (dataset.classes.empty())
     writer.text(style.colour ? cat("tokens trained on are ", kGreen, "green", kPlain, "\n")
                              : "tokens trained on are between [[ and ]], their ids have a *\n");

@@ -92,6 +92,13 @@ bool ends_turn(const RenderRules& rules, TokenId id) {
          rules.tokenizer.is_special(id);
 }
 
+bool has_two_bos(const RenderRules& rules, std::span<const TokenId> ids) {
+  const auto both = [&](TokenId a, TokenId b) {
+    return a == b && (a == rules.bos || a == rules.named_bos);
+  };
+  return std::ranges::adjacent_find(ids, both) != ids.end();
+}
+
 TokenizedRow RowRenderer::render(const Conversation& conversation) const {
   try {
     TokenizedRow row =
@@ -118,6 +125,11 @@ Encoding RowRenderer::encode_plain(const std::string& text,
 }
 
 TokenizedRow RowRenderer::render_plain(const Conversation& conversation) const {
+  if (!rules_.eos && !conversation.prompt.empty())
+    throw RowError(
+        "no_end_of_turn",
+        "the tokenizer names no EOS token to put after a completion, so a model could not "
+        "learn to stop; set eos_token in the model's tokenizer_config.json");
   const std::string text = conversation.prompt + conversation.text;
   Encoding encoding = encode_plain(text, content_ranges(conversation));
   if (rules_.eos && (encoding.ids.empty() || encoding.ids.back() != *rules_.eos)) {
@@ -246,12 +258,10 @@ RenderedRow RowRenderer::render_text(const Conversation& conversation) const {
 
 Encoding RowRenderer::encode_chat(const RenderedChat& chat) const {
   Encoding encoding = rules_.tokenizer.encode(chat.text, {.plain = chat.from_input});
-  if (!rules_.bos) return encoding;
   const auto& ids = encoding.ids;
-  const auto two_bos = [&](TokenId a, TokenId b) { return a == *rules_.bos && b == a; };
-  if (std::ranges::adjacent_find(ids, two_bos) != ids.end())
+  if (has_two_bos(rules_, ids))
     throw RowError("double_bos", "the chat template writes two BOS tokens one after the other");
-  if (rules_.add_bos && (ids.empty() || ids.front() != *rules_.bos)) {
+  if (rules_.bos && rules_.add_bos && (ids.empty() || ids.front() != *rules_.bos)) {
     encoding.ids.insert(encoding.ids.begin(), *rules_.bos);
     encoding.offsets.insert(encoding.offsets.begin(), 0);
   }

@@ -20,6 +20,8 @@ struct RenderRules {
   const ChatTemplate* chat_template = nullptr;  ///< null: the model has none
   std::optional<TokenId> eos;                   ///< put at the end of plain texts
   std::optional<TokenId> bos;  ///< the tokenizer's first token of a text, if it has one
+  /// What the template calls bos_token, where it is no `bos`: two side by side are an error too.
+  std::optional<TokenId> named_bos = {};
   /// Whether a chat that does not begin with `bos` gets it. False: it begins as its template writes
   /// it, as transformers' apply_chat_template has it.
   bool add_bos = false;
@@ -53,6 +55,8 @@ struct RenderedRow {
 
 /// Whether a token ends an answer: eos, an end of a turn, any special token.
 bool ends_turn(const RenderRules& rules, TokenId id);
+/// Whether two BOS stand side by side.
+bool has_two_bos(const RenderRules& rules, std::span<const TokenId> ids);
 
 class RowRenderer {
  public:

@@ -163,6 +163,16 @@ TEST_F(Render, RefusesTwoBosAndTemplatesThatFail) {
   const Conversation conversation = chat({{"user", "a"}, {"assistant", "b"}});
   EXPECT_EQ(code_of(renderer("<bos><bos>{{ messages[0]['content'] }}<eos>", false), conversation),
             "double_bos");
+  // The same of a tokenizer that puts none itself.
+  chat_template_.emplace("<bos><bos>{{ messages[0]['content'] }}<eos>", "<bos>", "<eos>");
+  const RowRenderer without({.tokenizer = tokenizer_,
+                             .chat_template = &*chat_template_,
+                             .eos = tokenizer_.id_of("<eos>"),
+                             .bos = {},
+                             .named_bos = tokenizer_.id_of("<bos>"),
+                             .end_of_turn = {},
+                             .assistant_only_loss = false});
+  EXPECT_EQ(code_of(without, conversation), "double_bos");
   EXPECT_EQ(code_of(renderer("{{ messages[9]['content'].x.y }}"), conversation), "template_failed");
 }
 
@@ -209,6 +219,21 @@ TEST_F(Render, GivesTheTaskOfALastAnswer) {
   EXPECT_TRUE(renderer(kGemma).reply_task(text).prompt.ids.empty());
   text.prompt = "ab";
   EXPECT_EQ(renderer(kGemma).reply_task(text).prompt.ids.size(), 2u);
+}
+
+TEST_F(Render, ACompletionNeedsAnEnd) {
+  const RowRenderer without_eos(
+      {.tokenizer = tokenizer_, .chat_template = nullptr, .eos = {}, .bos = {}, .end_of_turn = {}});
+  Conversation row;
+  row.text = "text";
+  EXPECT_NO_THROW(without_eos.render(row));
+  row.prompt = "prompt";
+  try {
+    without_eos.render(row);
+    FAIL();
+  } catch (const RowError& error) {
+    EXPECT_EQ(error.code, "no_end_of_turn");
+  }
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 #pragma once
-// Files of rows, whatever their kind: CSV by its name, else JSON.
+// Files of rows, whatever their kind: CSV and plain text by their names, else JSON.
 
 #include <filesystem>
 #include <memory>
@@ -12,7 +12,8 @@
 
 namespace elenchus {
 
-/// Rows of one file as JSON values: of a CSV file an object with a string for each column.
+/// Rows of one file as JSON values: of a CSV file an object with a string for each column, of a
+/// text file {"text": LINE}.
 class RowSource {
  public:
   virtual ~RowSource() = default;
@@ -27,8 +28,9 @@ class RowSource {
   virtual std::span<const std::string> columns() const = 0;
 };
 
-/// A name that ends in .csv is a CSV file, any other JSON Lines or a JSON array. InputError: a file
-/// that cannot be read, or that is empty.
+/// A name that ends in .csv is a CSV file, in .txt plain text with a row a line (as Hugging Face's
+/// text loader reads it), any other JSON Lines or a JSON array. InputError: a file that cannot be
+/// read, or that is empty; Parquet, Arrow and compressed files, by name.
 std::unique_ptr<RowSource> open_rows(const std::filesystem::path& path);
 
 }  // namespace elenchus

@@ -101,8 +101,8 @@ Dataset load_rows(const Recipe& recipe, const RowRenderer& renderer, const Token
                   Faults faults) {
   const auto seed = std::uint64_t(recipe.data.data_seed.value_or(recipe.training.seed));
   if (!is_classifier(recipe)) return load_dataset(recipe.data, renderer, seed, faults);
-  return load_classification(recipe.data,
-                             {.tokenizer = tokenizer, .num_labels = recipe.model.num_labels}, seed);
+  return load_classification(
+      recipe.data, {.tokenizer = tokenizer, .num_labels = recipe.model.num_labels}, seed, faults);
 }
 
 ClassifierOptions classifier_options(const Recipe& recipe, const Dataset& dataset) {

@@ -18,7 +18,7 @@ bool is_classifier(const Recipe& recipe);
 void expect_classifier(const Recipe& recipe, std::string_view what);
 void expect_language_model(const Recipe& recipe, std::string_view what);
 
-/// The rows of a recipe, as its task reads them. Faults of a classifier's rows are always refused.
+/// The rows of a recipe, as its task reads them.
 Dataset load_rows(const Recipe& recipe, const RowRenderer& renderer, const Tokenizer& tokenizer,
                   Faults faults = Faults::refuse);
 

@@ -11,6 +11,7 @@
 #include "base/field_visitors.h"
 #include "base/folder_lock.h"
 #include "base/sha256.h"
+#include "data/row_checks.h"
 #include "jobs/adapter_choice.h"
 #include "jobs/classes.h"
 #include "jobs/evaluation.h"
@@ -159,6 +160,7 @@ int finetune(const FinetuneOptions& options) {
   };
   for (const std::string& note : run.recipe.notes) tell(note);
   tell(describe(run.dataset, run.recipe.data));
+  for (const std::string& warning : warnings_of(run.dataset, run.recipe.data)) tell(warning);
   const MemoryPlan memory = plan_run(run);
   tell("Memory planned:\n" + memory_plan_text(memory));
 

@@ -314,7 +314,8 @@ void canonicalize_targets(ConfigNode& value) {
   if (value.text.find(',') == std::string::npos || !std::ranges::all_of(value.text, is_name_list)) {
     return;
   }
-  ConfigNode list{.kind = ConfigNode::Kind::list, .place = value.place};
+  ConfigNode list = ConfigNode::null(value.place);
+  list.kind = ConfigNode::Kind::list;
   std::string name;
   for (const char c : value.text + ",") {
     if (c == ',') {
@@ -389,7 +390,7 @@ void canonicalize_value(std::string_view key, ConfigNode& value,
         "there is nothing to gain from grouping them by length");
     value.text = "random";
   } else if ((key == "training.bf16" || key == "training.fp16") && value.text == "auto") {
-    value = ConfigNode{.place = value.place};  // model.dtype: auto chooses
+    value = ConfigNode::null(value.place);  // model.dtype: auto chooses
   }
 }
 

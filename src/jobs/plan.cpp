@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/terminal.h"
+#include "data/row_checks.h"
 #include "jobs/jobs.h"
 #include "jobs/run_setup.h"
 #include "train/schedule.h"
@@ -28,6 +29,8 @@ int plan(const PlanOptions& options) {
     write_output(fmt::format("Classes     {}, from the last token of a row, head in float32\n",
                              run.load.classifier->num_labels));
   write_output(fmt::format("Data        {}\n", describe(run.dataset, run.recipe.data)));
+  for (const std::string& warning : warnings_of(run.dataset, run.recipe.data))
+    write_output(warning + "\n");
   write_output(fmt::format(
       "Steps       {} ({} an epoch, {} epochs), {} rows a micro-batch, {} micro-batches a step\n",
       steps.total_steps, steps.steps_per_epoch, steps.epochs, training.per_device_train_batch_size,

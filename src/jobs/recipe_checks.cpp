@@ -57,7 +57,7 @@ class Checker {
     const ConfigNode* const node =
         section && dot != key.npos ? section->find(key.substr(dot + 1)) : section;
     const std::string place = printable(recipe_.file.native(), 512);
-    throw_wrong_value(node ? *node : ConfigNode{.place = place}, key, expected);
+    throw_wrong_value(node ? *node : ConfigNode::null(place), key, expected);
   }
   void require_between(double value, double low, double high, std::string_view key) const {
     require(value >= low && value <= high, key, cat("a number from ", low, " to ", high));

@@ -164,7 +164,7 @@ class Canonicalizer {
 /// The value of an override: YAML where it begins like a list, a map or quoted text, else the text
 /// as it stands.
 ConfigNode override_value(std::string_view text, const std::string& place) {
-  if (is_yaml_null(text)) return ConfigNode{.place = place};
+  if (is_yaml_null(text)) return ConfigNode::null(place);
   if (std::string_view("[{\"'").find(text[0]) != std::string_view::npos) {
     return parse_yaml_value(text, place);
   }

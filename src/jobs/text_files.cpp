@@ -252,6 +252,7 @@ RenderRules render_rules(const TextFiles& text, const DataConfig& data, std::int
           .chat_template = text.chat_template ? &*text.chat_template : nullptr,
           .eos = text.eos,
           .bos = text.leading_bos,
+          .named_bos = text.bos,
           .end_of_turn = text.stop_ids,
           .assistant_only_loss = data.assistant_only_loss,
           .mask_history = data.mask_history,

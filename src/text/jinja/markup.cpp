@@ -18,7 +18,8 @@ Value escape_all(const Text& text) {
   std::size_t begin = 0;
   for (const TextRun& run : text.runs) {
     while (begin < run.end) {
-      const std::size_t special = std::min(bytes.substr(0, run.end).find_first_of(kSpecial, begin), run.end);
+      const std::size_t special =
+          std::min(bytes.substr(0, run.end).find_first_of(kSpecial, begin), run.end);
       out.append(text, begin, special);
       if (special < run.end) out.append(kEscapes[kSpecial.find(bytes[special])], run.input);
       begin = special + 1;
