@@ -106,6 +106,7 @@ void CsvReader::append(Record& record, std::string& field, char c) const {
 }
 
 std::string csv_line(const std::vector<std::string>& fields) {
+  if (fields.size() == 1 && fields[0].empty()) return "\"\"\n";  // a blank line is no record
   std::string out;
   for (std::size_t i = 0; i < fields.size(); ++i) {
     if (i > 0) out += ',';
