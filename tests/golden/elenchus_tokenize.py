@@ -3,11 +3,11 @@ import json
 import subprocess
 
 
-def tokenize(build, model, lines, *options):
-    """The answer to each JSON value of `lines`."""
+def tokenize(build, model, lines, *options, quiet=False):
+    """The answer to each JSON value of `lines`. `quiet`: without the program's own messages."""
     program = [build / "elenchus", "tokenize", "--model", model, *options, "-"]
     given = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
-    done = subprocess.run(program, input=given, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(program, input=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL if quiet else None, check=True)
     answers = [json.loads(line) for line in done.stdout.decode().split("\n") if line]
     if len(answers) != len(lines):
         raise SystemExit(f"{model}: {len(lines)} lines gave {len(answers)} answers")
