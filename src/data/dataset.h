@@ -79,9 +79,10 @@ enum class Faults { refuse, tell };
 
 /// Reads and renders everything that `config` names. `seed` decides the split, and which rows a
 /// weight below 1 takes, unless data_seed is given. UserError: no train_file, an unknown format.
-/// InputError: a file that cannot be read, bad rows (all of them are counted, the first named), rows longer than max_length with truncation:
-/// error, more than half of a part's rows dropped as longer, more than 5 % of them without a token
-/// to train on, or no row to train on. (Parts that are split from the same files count as one.)
+/// InputError: a file that cannot be read, bad rows (all of them are counted, the first named),
+/// rows longer than max_length with truncation: error, more than half of a part's rows dropped as
+/// longer, more than 5 % of them without a token to train on, or no row to train on. (Parts that
+/// are split from the same files count as one.)
 Dataset load_dataset(const DataConfig& config, const RowRenderer& renderer, std::uint64_t seed,
                      Faults faults = Faults::refuse);
 

@@ -60,7 +60,8 @@ void Writer::files(const Dataset& dataset) {
                 file.format.empty() ? "unknown" : file.format, "\n");
 }
 
-/// At most ten bars from the shortest row to the longest, each of as many lengths; what is longer than max_length is said beside them.
+/// At most ten bars from the shortest row to the longest, each of as many lengths; what is longer
+/// than max_length is said beside them.
 void Writer::histogram(const std::vector<std::int64_t>& lengths, const DataConfig& config) {
   constexpr std::int64_t kBars = 10, kWidth = 40;
   if (lengths.empty()) return;
