@@ -107,16 +107,28 @@ std::string manifest_hash(const Json& manifest) {
   return sha256_hex(rest.dump_sorted());
 }
 
-Json read_manifest(const fs::path& folder) {
+/// The manifest, whose members are those it was written with, in whatever format.
+Json read_whole_manifest(const fs::path& folder) {
   const fs::path path = folder / kManifestFile;
   const std::string source = printable(path.native(), 512);
   Json manifest = Json::parse(read_text_file(path, kMaxManifestBytes), source);
-  const std::int64_t version = manifest.at("format_version", source).as_integer(source);
-  if (version < 1 || version > kManifestVersion)
-    throw InputError(cat(source, ": format_version: found ", version, ", expected 1 to ",
-                         kManifestVersion, "; a newer program wrote this folder"));
   if (manifest.at("sha256", source).as_string(source) != manifest_hash(manifest))
     throw InputError(cat(source, ": sha256: found a value that is not the hash of the rest"));
+  return manifest;
+}
+
+std::int64_t format_version(const Json& manifest, const fs::path& folder) {
+  const std::string source = printable((folder / kManifestFile).native(), 512);
+  return manifest.at("format_version", source).as_integer(source);
+}
+
+Json read_manifest(const fs::path& folder) {
+  Json manifest = read_whole_manifest(folder);
+  const std::int64_t version = format_version(manifest, folder);
+  if (version < 1 || version > kManifestVersion)
+    throw InputError(cat(printable((folder / kManifestFile).native(), 512),
+                         ": format_version: found ", version, ", expected 1 to ", kManifestVersion,
+                         "; a newer program wrote this folder"));
   return manifest;
 }
 
@@ -213,10 +225,7 @@ std::optional<std::string> verify_folder(const fs::path& folder) {
 
 bool written_by_newer_program(const fs::path& folder) {
   try {
-    const fs::path path = folder / kManifestFile;
-    const std::string source = printable(path.native(), 512);
-    const Json manifest = Json::parse(read_text_file(path, kMaxManifestBytes), source);
-    return manifest.at("format_version", source).as_integer(source) > kManifestVersion;
+    return format_version(read_whole_manifest(folder), folder) > kManifestVersion;
   } catch (const UserError&) {
     return false;
   }
@@ -242,12 +251,12 @@ void remove_folder_atomically(const fs::path& folder) {
 void remove_leftovers(const fs::path& parent) {
   std::error_code error;
   std::vector<fs::path> leftovers;
-  for (const auto& entry : fs::directory_iterator(parent, error)) {
-    const std::string name = entry.path().filename().native();
-    const fs::file_type type = entry.symlink_status(error).type();
+  for (fs::directory_iterator entry(parent, error), end; entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().native();
+    const fs::file_type type = entry->symlink_status(error).type();
     if ((type == fs::file_type::directory && is_leftover_folder(name)) ||
         (type == fs::file_type::regular && is_leftover_file(name)))
-      leftovers.push_back(entry.path());
+      leftovers.push_back(entry->path());
   }
   for (const fs::path& path : leftovers)
     if (!put_back(path)) fs::remove_all(path, error);

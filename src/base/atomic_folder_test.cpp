@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/sha256.h"
 #include "testing/temporary_folder.h"
 
 namespace elenchus {
@@ -129,10 +130,15 @@ TEST(VerifyFolder, FindsEveryChangedByte) {
 TEST(VerifyFolder, RefusesAFutureFormat) {
   const TemporaryFolder parent;
   fs::create_directory(parent / "x");
-  write_file_atomically(parent / "x" / "manifest.json",
-                        R"({"format_version": 99, "files": [], "extra": null})");
+  Json manifest =
+      Json::Object{{"extra", Json()}, {"files", Json::Array{}}, {"format_version", Json(99)}};
+  manifest.set("sha256", sha256_hex(manifest.dump_sorted()));
+  write_file_atomically(parent / "x" / "manifest.json", manifest.dump());
   EXPECT_NE(verify_folder(parent / "x")->find("newer"), std::string::npos);
   EXPECT_TRUE(written_by_newer_program(parent / "x"));
+  manifest.set("format_version", Json(98));  // a damaged one is no newer one
+  write_file_atomically(parent / "x" / "manifest.json", manifest.dump());
+  EXPECT_FALSE(written_by_newer_program(parent / "x"));
   save(parent / "y");
   EXPECT_FALSE(written_by_newer_program(parent / "y"));
   EXPECT_FALSE(written_by_newer_program(parent / "missing"));

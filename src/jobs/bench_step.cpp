@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <numeric>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/terminal.h"
 #include "jobs/bench_models.h"
@@ -24,10 +24,6 @@ namespace elenchus {
 namespace {
 
 constexpr std::int64_t kBenchLabels = 3;
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 double median(std::vector<double> values) {
   std::ranges::sort(values);
@@ -62,11 +58,11 @@ double matrix_peak(Stream& stream, DType dtype) {
   Arena scratch(stream, std::size_t{64} << 20);
   std::vector<double> seconds;
   for (int i = 0; i < 8; ++i) {
-    const double began = now_seconds();
+    const double began = monotonic_seconds();
     ops::matmul(stream, scratch, c.tensor(), a.tensor(), ops::Transpose::as_is, b.tensor(),
                 ops::Transpose::transposed);
     stream.synchronize();
-    seconds.push_back(now_seconds() - began);
+    seconds.push_back(monotonic_seconds() - began);
   }
   return 2 * std::pow(double(n), 3) / median(seconds);
 }
@@ -178,7 +174,7 @@ void Bench::step(Stream& stream, Arena& arena, Decoder& decoder, AdamW& optimize
 int Bench::run() {
   const std::unique_ptr<Stream> stream = Stream::open(where_.device);
   const double peak = matrix_peak(*stream, load_.compute);
-  const double began_loading = now_seconds();
+  const double began_loading = monotonic_seconds();
   LoadedModel model = build(*stream);
   Arena arena(*stream, plan_.activations);
   Decoder& decoder = *model.decoder;
@@ -190,13 +186,14 @@ int Bench::run() {
   write_output(fmt::format("{} {}, {} x {} tokens x {}, rank {}, {} on {}, loaded in {:.1f} s\n",
                            options_.architecture, EnumNames<BenchTask>::names[int(options_.task)],
                            options_.rows, options_.length, options_.accumulation, options_.rank,
-                           name_of(load_.compute), where_.name(), now_seconds() - began_loading));
+                           name_of(load_.compute), where_.name(),
+                           monotonic_seconds() - began_loading));
   std::vector<double> seconds;
   std::size_t after_first = 0;
   for (int i = 0; i < options_.warm_up + options_.steps; ++i) {
-    const double began = now_seconds();
+    const double began = monotonic_seconds();
     step(*stream, arena, decoder, optimizer, rows, i);
-    if (i >= options_.warm_up) seconds.push_back(now_seconds() - began);
+    if (i >= options_.warm_up) seconds.push_back(monotonic_seconds() - began);
     if (i == 0) after_first = used_bytes();
   }
   report(peak, median(seconds), seconds);

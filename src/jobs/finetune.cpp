@@ -57,8 +57,8 @@ AdapterFiles adapter_files(RunSetup& run, const AdapterPlan& adapter) {
   return out;
 }
 
-/// What a checkpoint must share with a run that continues from it: all that decides the adapter's
-/// bits. Where files lie, what is logged and how many threads work does not.
+/// What a checkpoint must share with a run that continues from it: what decides the adapter's bits on
+/// one machine. Where files lie, what is logged and how many threads work does not.
 Json run_identity(const RunSetup& run, const LoadedModel& model) {
   constexpr std::string_view kFree[] = {
       "train_file",          "eval_file",          "chat_template_path",
@@ -79,8 +79,12 @@ Json run_identity(const RunSetup& run, const LoadedModel& model) {
     Json kept{Json::Object{}};
     for (const auto& [key, value] : all->as_object(section))
       if (std::ranges::find(kFree, key) == std::end(kFree)) kept.set(key, value);
+    if (section == "training" && kept.find("eval_steps")->is_null())
+      kept.set("eval_steps", run.recipe.training.logging_steps);  // then these decide
     identity.set(section, std::move(kept));
   }
+  identity.set("device", run.where.device.kind == Device::Kind::cpu ? "cpu" : "cuda");
+  identity.set("compute_type", name_of(run.load.compute));
   if (is_classifier(run.recipe)) identity.set("num_labels", run.recipe.model.num_labels);
   identity.set("data_fingerprint", run.train_batches.fingerprint());
   if (run.eval_batches) identity.set("eval_data_fingerprint", run.eval_batches->fingerprint());
@@ -97,6 +101,11 @@ Json run_identity(const RunSetup& run, const LoadedModel& model) {
 void check_start(RunSetup& run) {
   const LoraConfig& lora = run.recipe.lora;
   if (!lora.init_from) return;
+  std::error_code ignored;
+  if (std::filesystem::equivalent(*lora.init_from, run.recipe.training.output_dir, ignored))
+    throw UserError(cat(
+        "lora.init_from: ", *lora.init_from,
+        " is training.output_dir, where the result would replace it; choose another output_dir"));
   const std::optional<LoraConfig> start =
       adapter_choice(lora.init_from, {run.files, run.recipe.model.task_type});
   if (is_classifier(run.recipe))
@@ -163,6 +172,9 @@ int finetune(const FinetuneOptions& options) {
   for (const std::string& warning : warnings_of(run.dataset, run.recipe.data)) tell(warning);
   const MemoryPlan memory = plan_run(run);
   tell("Memory planned:\n" + memory_plan_text(memory));
+  tell(cat("Training on ", run.where.name(), " in ", name_of(run.load.compute),
+           run.where.device.kind == Device::Kind::cpu ? cat(", ", run.where.threads, " threads")
+                                                      : std::string()));
 
   check_start(run);
   make_own_output_folder(run);

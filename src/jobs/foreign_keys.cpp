@@ -327,6 +327,11 @@ void canonicalize_targets(ConfigNode& value) {
   value = std::move(list);
 }
 
+/// Those of transformers that are services or need Python.
+constexpr std::string_view kTrackers[] = {"azure_ml", "clearml", "codecarbon", "comet_ml",
+                                          "dagshub",  "dvclive", "flyte",      "mlflow",
+                                          "neptune",  "swanlab", "trackio",    "wandb"};
+
 void canonicalize_reporters(ConfigNode& value, const std::function<void(std::string)>& note) {
   std::vector<std::string> names;
   if (!value.is_null()) read_value(value, "training.report_to", names);
@@ -338,6 +343,8 @@ void canonicalize_reporters(ConfigNode& value, const std::function<void(std::str
       value.items.push_back(ConfigNode::scalar("tensorboard", value.place));
       continue;
     }
+    if (std::ranges::find(kTrackers, name) == std::end(kTrackers))
+      throw_wrong_value(value, "training.report_to", "tensorboard, all or none");
     note(cat("training.report_to: nothing is sent to ", printable(name),
              "; trainer_state.json, trainer_log.jsonl and training_progress/ hold the numbers"));
   }

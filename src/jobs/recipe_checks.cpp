@@ -8,6 +8,7 @@
 #include "base/field_visitors.h"
 #include "base/file.h"
 #include "jobs/device_choice.h"
+#include "metrics/metric_config.h"
 
 namespace elenchus {
 namespace {
@@ -79,8 +80,10 @@ bool Checker::names_a_folder() const {
 /// Whether a checkpoint's identity has something of that name: a recipe's key or section, or one of
 /// what is recorded beside them.
 bool is_change(std::string_view name) {
-  constexpr std::string_view kOthers[] = {"num_labels", "data_fingerprint", "eval_data_fingerprint",
-                                          "init_from_sha256", "base_model_fingerprint"};
+  constexpr std::string_view kOthers[] = {
+      "num_labels",       "data_fingerprint",       "eval_data_fingerprint",
+      "init_from_sha256", "base_model_fingerprint", "device",
+      "compute_type"};
   if (std::ranges::find(kOthers, name) != std::end(kOthers)) return true;
   const Json recipe = recipe_to_json(Recipe());
   const std::size_t dot = name.find('.');
@@ -269,10 +272,16 @@ void Checker::best_model() const {
   if (recipe_.model.task_type == TaskType::SEQ_CLS)
     known = {"loss", "accuracy", "balanced_accuracy", "log_loss", "macro_f1", "ece"};
   for (const Json& metric : recipe_.metrics.as_array("metrics")) {
+    if (metric.is_string()) {
+      known.push_back(metric.as_string("metrics"));
+      continue;
+    }
     const auto& [kind, settings] = metric.as_object("metrics").front();
     const Json* const name = settings.find("name");
     known.push_back(name && name->is_string() ? name->as_string("name") : kind);
   }
+  std::ranges::sort(known);
+  known.erase(std::ranges::unique(known).begin(), known.end());
   std::string names;
   for (const std::string_view name : known) names += cat(names.empty() ? "" : ", ", name);
   require(std::ranges::find(known, wanted) != known.end(), "training.metric_for_best_model",
@@ -282,7 +291,15 @@ void Checker::best_model() const {
 void Checker::metrics() const {
   for (const Json& metric : recipe_.metrics.as_array("metrics")) {
     const bool one_key = metric.is_object() && metric.as_object("metrics").size() == 1;
-    require(one_key, "metrics", "a list of {KIND: {name: ..., ...}}");
+    require(one_key || metric.is_string(), "metrics",
+            "a list of names of metrics, or of {KIND: {name: ..., ...}}");
+  }
+  const bool classes = recipe_.model.task_type == TaskType::SEQ_CLS;
+  try {
+    make_metrics(recipe_.metrics, "metrics", classes ? MetricTask::classes : MetricTask::language);
+  } catch (const UserError& error) {
+    const ConfigNode* const node = tree_.find("metrics");
+    throw UserError(cat(node ? node->place : recipe_.file.string(), ": ", error.what()));
   }
 }
 

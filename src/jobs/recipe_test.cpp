@@ -7,7 +7,9 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "jobs/recipe_keys.h"
+#include "metrics/metric_config.h"
 
 namespace elenchus {
 namespace {
@@ -555,6 +557,15 @@ TEST(Recipe, NoKeyHasTwoMeanings) {
       EXPECT_FALSE(field.help.empty()) << field.name;
     }
   }
+}
+
+TEST(Recipe, TheExampleOfTheMetricsPageWorks) {
+  const std::string page = read_text_file(ELENCHUS_TEST_FOLDER "/../docs/METRICS.md");
+  constexpr std::string_view kBegin = "```yaml\n";
+  const std::size_t begin = page.find(kBegin) + kBegin.size();
+  const Recipe recipe =
+      with(page.substr(begin, page.find("```", begin) - begin), {"training.eval_strategy=epoch"});
+  EXPECT_EQ(make_metrics(recipe.metrics).metrics.size(), 3u);
 }
 
 TEST(Recipe, HelpShowsKeysAndDefaults) {

@@ -12,6 +12,11 @@ namespace {
 
 constexpr std::string_view kCombined = "combined", kLoss = "loss";
 
+/// Of every language model, listed or not.
+bool is_always_measured(std::string_view name) {
+  return name == "perplexity" || name == "mean_token_accuracy";
+}
+
 /// Adds one entry of the list after another.
 class Builder {
  public:
@@ -23,13 +28,14 @@ class Builder {
   void add_metric(const MetricKind& kind, const Json& json, const std::string& what);
   void add_combined(const Json& json, const std::string& what);
   void add_reply_settings(SettingsReader& settings, bool generated);
-  void claim(const std::string& name, const std::string& what);
-  bool is_always_measured(const MetricKind& kind) const {
+  void claim(const std::string& name, std::string_view kind, const std::string& what);
+  bool is_measured_unasked(const MetricKind& kind) const {
     return task_ == MetricTask::classes && kind.task == task_;
   }
 
   MetricTask task_;
   MetricSet set_;
+  bool replies_given_ = false;  // by a metric's own settings, not by default
   std::vector<std::string> names_;
 };
 
@@ -58,13 +64,14 @@ Builder::Builder(MetricTask task) : task_(task) {
     if (kind.task == task) add_metric(kind, Json(), cat("metrics.", kind.kind));
 }
 
-void Builder::claim(const std::string& name, const std::string& what) {
+void Builder::claim(const std::string& name, std::string_view kind, const std::string& what) {
   if (name.empty() || std::ranges::any_of(name, [](char c) {
         return static_cast<unsigned char>(c) <= ' ' || c == '/' || c == ',' || c == '"';
       }))
     throw UserError(cat(what, ".name: found '", printable(name),
                         "', expected a name without spaces, slashes, commas or quotes"));
-  if (std::ranges::find(names_, name) != names_.end())
+  if (((name == kLoss || is_always_measured(name)) && name != kind) ||
+      std::ranges::find(names_, name) != names_.end())
     throw UserError(cat(what, ": the name '", printable(name), "' is taken; choose another"));
   names_.push_back(name);
 }
@@ -81,11 +88,12 @@ void Builder::add_reply_settings(SettingsReader& settings, bool generated) {
     throw UserError(settings.what() +
                     ": max_new_tokens, temperature, top_p and top_k need mode: generate");
   if (!generated) return;
-  if (set_.replies && given && *set_.replies != replies)
+  if (replies_given_ && given && *set_.replies != replies)
     throw UserError(settings.what() +
                     ": replies are generated once for all metrics, so max_new_tokens, temperature, "
                     "top_p and top_k must agree between them");
   if (!set_.replies || given) set_.replies = replies;
+  replies_given_ |= given;
 }
 
 void Builder::add_metric(const MetricKind& kind, const Json& json, const std::string& what) {
@@ -107,7 +115,7 @@ void Builder::add_metric(const MetricKind& kind, const Json& json, const std::st
     common.mode = generated ? MetricInput::generated : MetricInput::teacher_forced;
     add_reply_settings(settings, generated);
   }
-  claim(common.name, what);
+  claim(common.name, kind.kind, what);
   set_.metrics.push_back(kind.make(settings, std::move(common)));
   settings.finish();
 }
@@ -124,7 +132,8 @@ void Builder::add_combined(const Json& json, const std::string& what) {
     const std::string_view bare =
         name.starts_with("eval_") ? std::string_view(name).substr(5) : std::string_view(name);
     const bool is_loss = bare == kLoss;
-    if (!is_loss && std::ranges::find(names_, bare) == names_.end())
+    const bool always = task_ == MetricTask::language && is_always_measured(bare);
+    if (!is_loss && !always && std::ranges::find(names_, bare) == names_.end())
       throw UserError(cat(what, ".weights: '", printable(name),
                           "' is neither eval_loss nor a metric listed before"));
     if (!weight.is_number())
@@ -132,7 +141,7 @@ void Builder::add_combined(const Json& json, const std::string& what) {
                           weight.kind_name()));
     metric.weights.emplace_back(is_loss ? "eval_loss" : std::string(bare), weight.as_number(what));
   }
-  claim(metric.name, what);
+  claim(metric.name, kCombined, what);
   set_.combined.push_back(std::move(metric));
 }
 
@@ -142,7 +151,7 @@ void Builder::add(const Json& entry, const std::string& what) {
     const std::string& name = entry.as_string(what);
     if (name == kLoss) return;
     const MetricKind& known = find_kind(name, what);
-    if (!is_always_measured(known)) add_metric(known, none, cat(what, ".", printable(name)));
+    if (!is_measured_unasked(known)) add_metric(known, none, cat(what, ".", printable(name)));
     return;
   }
   if (!entry.is_object() || entry.as_object(what).size() != 1)
@@ -151,7 +160,7 @@ void Builder::add(const Json& entry, const std::string& what) {
   const auto& [kind, settings] = entry.as_object(what).front();
   if (kind == kCombined) return add_combined(settings, what + ".combined");
   const MetricKind& known = find_kind(kind, what);
-  if (is_always_measured(known)) {
+  if (is_measured_unasked(known)) {
     SettingsReader(settings, cat(what, ".", kind)).finish();
     return;
   }

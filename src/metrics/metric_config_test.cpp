@@ -43,6 +43,12 @@ TEST(MetricConfig, MeasuresTexts) {
                    0.5);
 }
 
+TEST(MetricConfig, JapaneseSpacesAreSpaces) {
+  EXPECT_DOUBLE_EQ(value_of(R"("reply_length")", {said("一　二")}), 2);
+  EXPECT_DOUBLE_EQ(value_of(R"({"reply_length": {"unit": "character"}})", {said("一　二")}), 2);
+  EXPECT_DOUBLE_EQ(value_of(R"("exact_match")", {said("　一　", "一")}), 1);
+}
+
 TEST(MetricConfig, MeasuresTokensAsSums) {
   Prediction one, two;
   one.loss_nats = 3, one.targets = 1, one.correct = 1;
@@ -50,6 +56,14 @@ TEST(MetricConfig, MeasuresTokensAsSums) {
   EXPECT_DOUBLE_EQ(value_of(R"("perplexity")", {one, two}), std::exp(1.0));
   EXPECT_DOUBLE_EQ(value_of(R"("token_accuracy")", {one, two}), 0.5);
   EXPECT_EQ(value_of(R"("perplexity")", {}), 0);
+}
+
+TEST(MetricConfig, RepliesFollowTheMetricThatSetsThem) {
+  const std::string style =
+      R"({"style": {"mode": "generate", "max_new_tokens": 7, "parts": [{"weight": 1, "any": ["x"]}]}})";
+  for (const std::string& list :
+       {"[\"distinct_n\", " + style + "]", "[" + style + ", \"distinct_n\"]"})
+    EXPECT_EQ(set_of(list).replies->max_new_tokens, 7) << list;
 }
 
 TEST(MetricConfig, KnowsWhatMetricsLookAt) {

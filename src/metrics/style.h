@@ -32,7 +32,7 @@ struct SentenceSeparator {
 };
 /// Marks that end a sentence and stay its last characters. A run of marks ends one sentence. The
 /// ASCII marks end one only before white space, a closing quote or bracket, or the text's end.
-/// Sentences begin at their first character that is not white space.
+/// What closes after the marks belongs to no sentence, and neither does white space before one.
 struct SentenceMarks {
   std::vector<std::string> marks;
 };

@@ -2,33 +2,25 @@
 
 #include <vector>
 
+#include "metrics/characters.h"
+
 namespace elenchus {
 namespace {
 
-bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
-
 std::vector<std::string_view> units_of(std::string_view text, TextUnit unit) {
   std::vector<std::string_view> out;
-  for (std::size_t at = 0; at < text.size();) {
-    if (is_space(text[at])) {
-      ++at;
-      continue;
-    }
-    std::size_t end = at + 1;
-    while (end < text.size() &&
-           (unit == TextUnit::word ? !is_space(text[end]) : continues(text[end])))
-      ++end;
-    out.push_back(text.substr(at, end - at));
-    at = end;
+  for (std::size_t at = first_not_space(text, 0); at < text.size();
+       at = first_not_space(text, at)) {
+    const std::size_t begin = at;
+    do at += character_at(text, at).second;
+    while (unit == TextUnit::word && at < text.size() && !is_space(character_at(text, at).first));
+    out.push_back(text.substr(begin, at - begin));
   }
   return out;
 }
 
 std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
-  return text;
+  return without_spaces_at_end(text.substr(first_not_space(text, 0)));
 }
 
 }  // namespace

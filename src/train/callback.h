@@ -95,7 +95,8 @@ struct EndReport {
   Json row;
 };
 
-enum class MessageLevel { info, warning };
+/// `result`: what a run was made for, and so told even when little else is.
+enum class MessageLevel { info, warning, result };
 
 /// Watches a run; may not change it. None of these throws: what cannot be written is left out.
 class Callback {

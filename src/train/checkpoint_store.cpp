@@ -22,6 +22,11 @@ constexpr std::string_view kSchedulerFile = "scheduler.json";
 constexpr std::string_view kRngFile = "rng_state.json";
 constexpr std::string_view kScalerFile = "scaler.json";
 constexpr std::string_view kPeftPrefix = "base_model.model.";
+/// What is a run's result, and what else it writes into its folder as it goes, beside pictures.
+constexpr std::string_view kResultFiles[] = {
+    kTrainerStateFile,  kAdapterWeightsFile, kAdapterConfigFile,  "README.md",
+    "all_results.json", "eval_results.json", "train_results.json"};
+constexpr std::string_view kRecords[] = {"trainer_log.jsonl", "training_progress", "runs"};
 
 std::string file_text(const Json& json) { return json.dump_sorted(2) + "\n"; }
 
@@ -193,7 +198,7 @@ bool accepted(const std::string& name, const std::vector<std::string>& accept) {
 std::string advice(const std::vector<std::string>& names) {
   const bool settings = std::ranges::all_of(names, [](const std::string& name) {
     return name.starts_with("training.") || name.starts_with("metrics") ||
-           name.starts_with("eval_data");
+           name.starts_with("eval_data") || name == "device" || name == "compute_type";
   });
   if (!settings)
     return "Undo the changes, or start anew without --resume (lora.init_from begins with the "
@@ -229,13 +234,13 @@ std::vector<std::string> check_identity(const fs::path& checkpoint, const Json& 
 std::vector<std::int64_t> checkpoint_steps(const fs::path& folder) {
   std::vector<std::int64_t> steps;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(kPrefix) || !entry.is_directory(error)) continue;
+  for (fs::directory_iterator entry(folder, error), end; entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (!name.starts_with(kPrefix) || !entry->is_directory(error)) continue;
     std::int64_t step = 0;
     const char* last = name.data() + name.size();
-    const auto [end, problem] = std::from_chars(name.data() + kPrefix.size(), last, step);
-    if (problem == std::errc() && end == last && step >= 0 && name == cat(kPrefix, step))
+    const auto [stop, problem] = std::from_chars(name.data() + kPrefix.size(), last, step);
+    if (problem == std::errc() && stop == last && step >= 0 && name == cat(kPrefix, step))
       steps.push_back(step);
   }
   std::ranges::sort(steps);
@@ -261,7 +266,7 @@ fs::path CheckpointStore::path_of(std::int64_t step) const {
   return output_dir_ / cat(kPrefix, step);
 }
 
-void CheckpointStore::check_space(const AdamW& optimizer, bool resumed) const {
+void CheckpointStore::check_space(const AdamW& optimizer, bool resumed, std::int64_t saves) const {
   constexpr double kMega = 1e6;
   double one = double(optimizer.params().values().bytes());
   for (const AdamW::State& state : optimizer.states()) one += double(state.tensor.bytes());
@@ -269,14 +274,15 @@ void CheckpointStore::check_space(const AdamW& optimizer, bool resumed) const {
   const std::int64_t keep = keep_last_.value_or(2);
   const std::int64_t present =
       resumed ? std::min(keep, std::int64_t(checkpoint_steps(output_dir_).size())) : 0;
-  const double needed = double(keep + 1 - present) * one;
+  const std::int64_t more = std::min(keep + 1 - present, saves);
+  const double needed = double(more) * one;
   const double free = double(free_bytes(output_dir_));
   if (free >= needed) return;
-  throw UserError(cat(printable(output_dir_.native(), 512), ": found ", free / kMega,
-                      " MB free, expected at least ", needed / kMega, " MB for ",
-                      keep + 1 - present, " checkpoints of ", one / kMega,
-                      " MB; free some space or lower training.save_total_limit"),
-                  ExitCode::out_of_resources);
+  throw UserError(
+      cat(printable(output_dir_.native(), 512), ": found ", free / kMega,
+          " MB free, expected at least ", needed / kMega, " MB for ", more, " checkpoints of ",
+          one / kMega, " MB; free some space or lower training.save_total_limit"),
+      ExitCode::out_of_resources);
 }
 
 void CheckpointStore::save(std::int64_t step, const AdamW& optimizer,
@@ -291,7 +297,7 @@ void CheckpointStore::save(std::int64_t step, const AdamW& optimizer,
   folder.write("README.md", adapter_model_card(adapter_.config));
   for (const NamedBytes& file : adapter_.files) folder.write(file.name, file.bytes);
   SafetensorsWriter moments;
-  for (const AdamW::State& state : optimizer.states()) add_state(stream_, moments, state);
+  for (const AdamW::State& each : optimizer.states()) add_state(stream_, moments, each);
   write_tensors(folder, kOptimizerFile, moments);
   folder.write(std::string(kTrainerStateFile), file_text(state.trainer_state));
   folder.write(std::string(kSchedulerFile), file_text(state.scheduler));
@@ -372,23 +378,62 @@ void CheckpointStore::restore_adapter(const fs::path& checkpoint, ParamSet& para
   read_whole_parts(stream_, weights, params, kPeftPrefix, params.values());
 }
 
-SetAside CheckpointStore::set_aside_past(std::int64_t step) const {
+SetAside CheckpointStore::move_aside(const std::vector<fs::path>& names) const {
+  if (names.empty()) return {};
   std::error_code error;
-  fs::remove(output_dir_ / kTrainerStateFile, error);
-  std::vector<std::int64_t> steps = checkpoint_steps(output_dir_);
-  std::erase_if(steps, [&](std::int64_t each) { return each <= step; });
-  if (steps.empty()) return {};
   fs::path place = output_dir_ / "previous_run";
   for (int number = 2; fs::exists(fs::symlink_status(place, error)); ++number)
     place = output_dir_ / cat("previous_run-", number);
   fs::create_directory(place, error);
-  for (const std::int64_t each : steps) {
-    fs::rename(path_of(each), place / cat(kPrefix, each), error);
+  SetAside moved{.place = place};
+  for (const fs::path& name : names) {
+    fs::rename(output_dir_ / name, place / name, error);
     if (error)
-      throw DeviceError(cat(path_of(each).string(), ": could not be moved into ", place.string(),
-                            ": ", error.message()));
+      throw DeviceError(cat((output_dir_ / name).string(), ": could not be moved into ",
+                            place.string(), ": ", error.message()));
+    moved.checkpoints += name.native().starts_with(kPrefix);
   }
-  return {std::int64_t(steps.size()), place};
+  sync_folder(place);
+  sync_folder(output_dir_);
+  return moved;
+}
+
+SetAside CheckpointStore::set_aside_past(std::int64_t step) const {
+  std::error_code ignored;
+  fs::remove(output_dir_ / kTrainerStateFile, ignored);
+  std::vector<fs::path> names;
+  for (const std::int64_t each : checkpoint_steps(output_dir_))
+    if (each > step) names.emplace_back(cat(kPrefix, each));
+  return move_aside(names);
+}
+
+SetAside CheckpointStore::set_aside_all() const {
+  std::vector<fs::path> names, records;
+  std::error_code error;
+  for (fs::directory_iterator entry(output_dir_, error), end; entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    const bool picture = name.starts_with("training_") && name.ends_with(".png");
+    const auto is_one_of = [&](const auto& list) {
+      return std::ranges::find(list, name) != std::end(list);
+    };
+    if (is_one_of(kResultFiles)) names.emplace_back(name);
+    if (picture || is_one_of(kRecords)) records.emplace_back(name);
+  }
+  for (const std::int64_t step : checkpoint_steps(output_dir_))
+    names.emplace_back(cat(kPrefix, step));
+  if (names.empty()) return {};  // records of a run that came to nothing are written over
+  names.insert(names.end(), records.begin(), records.end());
+  return move_aside(names);
+}
+
+bool CheckpointStore::adapter_is_whole(const ParamSet& params) const {
+  try {
+    check_parts(open_adapter_weights(output_dir_), params, kPeftPrefix);
+    return true;
+  } catch (const UserError&) {
+    return false;
+  }
 }
 
 void CheckpointStore::export_adapter(const ParamSet& params) const {

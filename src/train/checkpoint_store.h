@@ -50,10 +50,10 @@ struct Difference {
   std::string text;  ///< "training.learning_rate: the checkpoint has 0.0001, this run 0.0002"
 };
 
-/// Checkpoints that were moved out of the way.
+/// What was moved out of the way.
 struct SetAside {
-  std::int64_t count = 0;
-  std::filesystem::path place;
+  std::int64_t checkpoints = 0;
+  std::filesystem::path place;  ///< empty: nothing was
 };
 
 struct FoundCheckpoint {
@@ -73,10 +73,11 @@ class CheckpointStore {
   const std::filesystem::path& output_dir() const { return output_dir_; }
   std::filesystem::path path_of(std::int64_t step) const;
   /// UserError (out_of_resources) unless the disk has room for the checkpoints that rotation leaves
-  /// (two, if it leaves all) and the one being written. `resumed`: those there are in place already.
-  void check_space(const AdamW& optimizer, bool resumed) const;
+  /// (two, if it leaves all) and the one being written, of which at most `saves` are still to be
+  /// written. `resumed`: those there are in place already.
+  void check_space(const AdamW& optimizer, bool resumed, std::int64_t saves) const;
   /// Writes checkpoint-<step>. One of that name stays until the new one takes its place.
-  /// DeviceError: then nothing of the new one is left.
+  /// DeviceError: then nothing of the new one is left, or all of it if only its last sync failed.
   void save(std::int64_t step, const AdamW& optimizer, const CheckpointState& state);
   /// Deletes the oldest checkpoints beyond the limit, never the newest, and never `best`.
   void rotate(std::optional<std::int64_t> best);
@@ -91,13 +92,20 @@ class CheckpointStore {
   /// The adapter's values alone.
   void restore_adapter(const std::filesystem::path& checkpoint, ParamSet& params) const;
   /// Moves every checkpoint past `step` into previous_run/, or previous_run-2/ and so on if that
-  /// exists, and removes the trainer_state.json that says a run is done: what is saved from here on
-  /// is the newest. -1: every checkpoint. DeviceError.
+  /// exists, so that what is saved from here on is the newest, and removes the trainer_state.json
+  /// that says a run is done. DeviceError.
   SetAside set_aside_past(std::int64_t step) const;
+  /// The same with every checkpoint, and an earlier run's adapter, results, pictures and logs
+  /// besides.
+  SetAside set_aside_all() const;
+  /// Whether the exported adapter is there, with all of these parameters.
+  bool adapter_is_whole(const ParamSet& params) const;
   /// Writes the adapter and its companions into output_dir, each file in one step, weights first.
   void export_adapter(const ParamSet& params) const;
 
  private:
+  SetAside move_aside(const std::vector<std::filesystem::path>& names) const;
+
   Stream& stream_;
   std::filesystem::path output_dir_;
   std::optional<int> keep_last_;

@@ -38,24 +38,15 @@ std::optional<std::string> BestMetric::warning() const {
 
 bool BestMetric::observe(std::int64_t step, double value) {
   const auto better = [&](double by) {
+    if (!std::isfinite(value)) return false;
+    if (!best_) return true;
     return greater_is_better_ ? value > *best_ + by : value < *best_ - by;
   };
-  const bool first = !best_ && std::isfinite(value);
-  if (first || (best_ && better(threshold_)))
-    without_better_ = 0;
-  else
-    ++without_better_;
-  if (!first && !(best_ && better(0))) return false;
+  without_better_ = better(threshold_) ? 0 : without_better_ + 1;
+  if (!better(0)) return false;
   best_ = value;
   best_step_ = step;
   return true;
-}
-
-void BestMetric::restore(std::optional<double> best, std::optional<std::int64_t> step,
-                         std::int64_t without_better) {
-  best_ = best;
-  best_step_ = step;
-  without_better_ = without_better;
 }
 
 }  // namespace elenchus

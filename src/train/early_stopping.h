@@ -27,14 +27,12 @@ class BestMetric {
   std::optional<std::string> warning() const;
   /// UserError unless the metric is one of `names` (without "eval_").
   void check_known(std::span<const std::string> names) const;
-  /// Whether `value`, measured at `step`, is the best so far. NaN never is.
+  /// Whether `value`, measured at `step`, is the best so far. One that is not finite
+  /// never is. A resumed run observes again what its log has.
   bool observe(std::int64_t step, double value);
   bool out_of_patience() const { return patience_ && without_better_ >= *patience_; }
   std::optional<double> best() const { return best_; }
   std::optional<std::int64_t> best_step() const { return best_step_; }
-  std::int64_t evaluations_without_better() const { return without_better_; }
-  void restore(std::optional<double> best, std::optional<std::int64_t> step,
-               std::int64_t without_better);
 
  private:
   std::string key_;

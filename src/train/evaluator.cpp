@@ -1,9 +1,9 @@
 #include "train/evaluator.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "train/host_batch.h"
@@ -16,10 +16,6 @@ constexpr std::string_view kPerplexity = "perplexity", kAccuracy = "mean_token_a
 // Keys of an evaluation's row that are not metrics.
 constexpr std::string_view kReserved[] = {
     kLoss, kEvalLoss, "runtime", "generate_runtime", "samples_per_second", "steps_per_second"};
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 template <class T>
 std::vector<T> on_host(Stream& stream, ConstTensor tensor) {
@@ -102,7 +98,7 @@ std::vector<std::string> Evaluator::lower_is_better() const {
 }
 
 Evaluation Evaluator::evaluate(const EvaluationProgress& progress) {
-  const double began = now_seconds();
+  const double began = monotonic_seconds();
   for (const auto& metric : parts_.metrics) metric->reset();
   Evaluation result;
   Sums sums;
@@ -119,7 +115,7 @@ Evaluation Evaluator::evaluate(const EvaluationProgress& progress) {
   result.samples = sums.samples;
   result.batches = batches;
   finish(sums, result);
-  result.seconds = now_seconds() - began;
+  result.seconds = monotonic_seconds() - began;
   result.generating_seconds = sums.generating_seconds;
   return result;
 }
@@ -158,10 +154,10 @@ void Evaluator::evaluate_batch(const PackedBatch& batch, Sums& sums) {
 /// Empty where no metric wants them.
 std::vector<RowReply> Evaluator::replies(const PackedBatch& batch, Sums& sums) {
   if (!wants_replies_) return {};
-  const double began = now_seconds();
+  const double began = monotonic_seconds();
   std::vector<RowReply> replies = parts_.generate(batch.rows);
   expect(replies.size() == batch.rows.size(), "one reply for each row");
-  sums.generating_seconds += now_seconds() - began;
+  sums.generating_seconds += monotonic_seconds() - began;
   return replies;
 }
 

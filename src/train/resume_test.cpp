@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/atomic_folder.h"
+#include "base/sha256.h"
 #include "train/log_rows.h"
 #include "train/toy_run_test.h"
 
@@ -321,7 +322,9 @@ TEST(Resume, SkipsADamagedCheckpointAndSaysSo) {
 TEST(Resume, NeverPassesOverACheckpointOfANewerRelease) {
   TemporaryFolder folder;
   leave_the_newest_checkpoint_damaged(folder.path());
-  std::ofstream(folder.path() / "checkpoint-6" / "manifest.json") << R"({"format_version": 2})";
+  Json manifest = Json::Object{{"format_version", 2}};
+  manifest.set("sha256", sha256_hex(manifest.dump_sorted()));
+  std::ofstream(folder.path() / "checkpoint-6" / "manifest.json") << manifest.dump();
   ToyRun second(folder.path());
   second.make();
   for (const bool newest : {true, false}) {
@@ -385,6 +388,69 @@ TEST(Resume, LogsNoRowOfAStepThatAnEarlierProcessDid) {
     for (const Json& row : run.trainer->state().log_history)
       if (row.find("grad_norm")) logged.push_back(row.at("step", "row").as_integer("step"));
     EXPECT_EQ(logged, (std::vector<std::int64_t>{4, 5, 6}));
+  }
+}
+
+/// Trains with checkpoints at steps 2, 4 and 6 and an evaluation at each.
+void train_and_keep_all(ToyRun& run) {
+  run.config.save_strategy = Strategy::steps;
+  run.config.save_steps = 2;
+  run.config.eval_strategy = Strategy::steps;
+  run.config.eval_steps = 2;
+  run.config.load_best_model_at_end = true;
+}
+
+TEST(Resume, FromAnotherFolderTakesNothingOfItsOwnForTheRuns) {
+  TemporaryFolder one, two;
+  ToyRun first(one.path()), other(two.path());
+  train_and_keep_all(first);
+  train_and_keep_all(other);
+  other.config.learning_rate = 0.001;
+  first.make().run();
+  other.make().run();
+  ToyRun moved(two.path());
+  train_and_keep_all(moved);
+  moved.make().resume_from(one.path() / "checkpoint-4");
+  EXPECT_EQ(moved.trainer->run().end, RunEnd::finished);
+  EXPECT_EQ(checkpoint_steps(two.path() / "previous_run"), (std::vector<std::int64_t>{2, 4, 6}));
+  EXPECT_TRUE(fs::exists(two.path() / "previous_run" / "adapter_model.safetensors"));
+  EXPECT_EQ(moved.values(), first.values());
+}
+
+TEST(Resume, AStopBeforeTheFirstStepSavesWhereTheRunIs) {
+  TemporaryFolder one, two;
+  ToyRun first(one.path());
+  train_and_keep_all(first);
+  first.make().run();
+  StopSignal stop;
+  ToyRun moved(two.path());
+  train_and_keep_all(moved);
+  moved.stop = &stop;
+  moved.make().resume_from(one.path() / "checkpoint-4");
+  raise(SIGTERM);
+  EXPECT_EQ(moved.trainer->run().end, RunEnd::interrupted);
+  EXPECT_EQ(checkpoint_steps(two.path()), std::vector<std::int64_t>{4});
+}
+
+TEST(Resume, JudgesWhatWasMeasuredByTheMetricOfNow) {
+  TemporaryFolder folder;
+  ToyRun first(folder.path());
+  first.identity = Json::Object{{"training", Json::Object{{"metric_for_best_model", "loss"}}}};
+  train_and_keep_all(first);
+  first.make().run();
+  ToyRun second(folder.path());
+  second.identity =
+      Json::Object{{"training", Json::Object{{"metric_for_best_model", "perplexity"}}}};
+  train_and_keep_all(second);
+  second.config.metric_for_best_model = "perplexity";
+  second.config.accept_changes = {"training.metric_for_best_model"};
+  second.make().resume_from(folder.path() / "checkpoint-4");
+  second.trainer->run();
+  const Json state = Json::parse(toy::text_of(folder.path() / "trainer_state.json"), "state");
+  const std::int64_t best = state.at("best_global_step", "s").as_integer("s");
+  for (const Json& row : second.trainer->state().log_history) {
+    if (!row.find("eval_perplexity") || row.at("step", "row") != Json(best)) continue;
+    EXPECT_EQ(state.at("best_metric", "s"), row.at("eval_perplexity", "row"));
   }
 }
 

@@ -1,8 +1,8 @@
 #include "train/trainer.h"
 
-#include <chrono>
 #include <cmath>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "ops/grad_norm/grad_norm.h"
 #include "train/host_batch.h"
@@ -13,10 +13,6 @@ namespace {
 constexpr int kBadStepsInARow = 3;      // float32 and bfloat16: the run is lost
 constexpr int kOverflowsInARow = 20;    // float16: the loss scale has had its chance
 constexpr std::size_t kRowsShown = 16;  // of a step that went wrong
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 bool evaluates(const TrainingConfig& config) {
   return config.eval_strategy != Strategy::no || config.eval_on_start;
@@ -73,8 +69,10 @@ void Trainer::check_settings() {
 
 RunResult Trainer::run() {
   if (nothing_to_do_) {
-    tell(MessageLevel::info, cat("this run was finished before: nothing to do in ",
-                                 parts_.checkpoints.output_dir().string()));
+    tell(MessageLevel::result,
+         cat("this run was finished before, at step ", state_.step, " of ", plan_.total_steps,
+             ", epoch ", plan_.epoch_after(state_.step), ": nothing to do; the adapter is in ",
+             parts_.checkpoints.output_dir().string()));
     return {RunEnd::nothing_to_do, 0, state_.step};
   }
   begin();
@@ -91,28 +89,40 @@ RunResult Trainer::run() {
           cat("stopping at step ", state_.step, ": too many steps in a row were not finite"));
     more = after_step();
   }
-  return evaluation_pending_ || !(last_step() || best_.out_of_patience()) ? interrupted()
-                                                                          : finish();
+  if (evaluation_pending_ || !(last_step() || best_.out_of_patience())) return interrupted();
+  if (!last_step())
+    tell(MessageLevel::result,
+         cat("stopped early, after step ", state_.step, " of ", plan_.total_steps, ": ",
+             *config_.early_stopping_patience, " evaluations without a better ", best_.key(),
+             " (training.early_stopping_patience)"));
+  return finish();
+}
+
+/// What lies past this run's start would count as newer than what it saves, and what another run left
+/// would be taken for its own.
+void Trainer::clear_output_folder() {
+  const SetAside moved = resumed_here_ ? parts_.checkpoints.set_aside_past(state_.step)
+                                       : parts_.checkpoints.set_aside_all();
+  if (moved.place.empty()) return;
+  tell(MessageLevel::warning,
+       resumed_here_ ? cat(moved.checkpoints, " checkpoints past step ", state_.step,
+                           " were moved into ", moved.place.string())
+                     : cat(resumed_ ? "" : "starting from the beginning: ",
+                           "what an earlier run left in the output folder, ", moved.checkpoints,
+                           " checkpoints among it, was moved into ", moved.place.string(),
+                           resumed_ ? "" : " (--resume continues a run)"));
 }
 
 void Trainer::begin() {
-  parts_.checkpoints.check_space(optimizer_, resumed_);
-  // What lies past this run's start would count as newer than what it saves.
-  const SetAside moved = parts_.checkpoints.set_aside_past(resumed_ ? state_.step : -1);
-  if (moved.count > 0 && resumed_)
-    tell(MessageLevel::warning, cat(moved.count, " checkpoints past step ", state_.step,
-                                    " were moved into ", moved.place.string()));
-  else if (moved.count > 0)
-    tell(MessageLevel::warning, cat("starting from the beginning: ", moved.count,
-                                    " checkpoints of an earlier run were moved into ",
-                                    moved.place.string(), " (--resume continues a run)"));
+  parts_.checkpoints.check_space(optimizer_, resumed_here_, most_saves());
+  clear_output_folder();
   if (const std::string text = describe_optimizer(config_.optim); !text.empty())
     tell(MessageLevel::info, text);
   tell(MessageLevel::info, cat("schedule: ", schedule_.describe()));
   if (const auto text = schedule_.warning()) tell(MessageLevel::warning, *text);
   if (const auto text = best_.warning(); text && config_.eval_strategy != Strategy::no)
     tell(MessageLevel::warning, *text);
-  began_seconds_ = now_seconds();
+  began_seconds_ = monotonic_seconds();
   elapsed_before_ = state_.elapsed_seconds;
   steps_before_ = state_.step;
   tokens_before_ = state_.input_tokens;
@@ -134,7 +144,7 @@ void Trainer::begin() {
 
 /// One optimizer step. Empty: a signal asked to stop before it was whole, and nothing has changed.
 std::optional<StepReport> Trainer::step() {
-  const double began = now_seconds();
+  const double began = monotonic_seconds();
   const double rate = schedule_.lr(state_.updates);
   if (!std::isfinite(rate))
     throw UserError(cat("step ", state_.step + 1, ": the learning rate is ", rate,
@@ -164,7 +174,7 @@ std::optional<StepReport> Trainer::step() {
            .learning_rate = rate,
            .tokens = sums.tokens,
            .supervised_tokens = sums.targets,
-           .seconds = now_seconds() - began,
+           .seconds = monotonic_seconds() - began,
            .applied = update.applied};
   stepping_seconds_ += last_.seconds;
   judge(last_, sums);
@@ -263,7 +273,9 @@ bool Trainer::numbers_are_hopeless() const {
   return state_.skipped_in_a_row >= (parts_.scale_loss ? kOverflowsInARow : kBadStepsInARow);
 }
 
-double Trainer::elapsed_seconds() const { return elapsed_before_ + now_seconds() - began_seconds_; }
+double Trainer::elapsed_seconds() const {
+  return elapsed_before_ + monotonic_seconds() - began_seconds_;
+}
 
 /// By the mean step and the mean evaluation so far.
 double Trainer::remaining_seconds() const {

@@ -81,6 +81,7 @@ class Trainer {
   struct StepSums;
   // trainer.cpp: the loop
   void check_settings();
+  void clear_output_folder();
   void begin();
   std::optional<StepReport> step();
   bool accumulate(const MicroBatchGroup& group, StepSums& sums);
@@ -105,6 +106,8 @@ class Trainer {
   Json summary_row() const;
   bool due(Strategy strategy, std::int64_t interval, double delay) const;
   std::int64_t still_due(Strategy strategy, std::int64_t interval) const;
+  bool keeps_best() const;
+  std::int64_t most_saves() const;
   double remaining_seconds() const;
   bool last_step() const { return state_.step >= plan_.total_steps; }
   RunProgress progress() const;
@@ -115,7 +118,7 @@ class Trainer {
   Json trainer_state(bool done) const;
   void restore_host_state(const CheckpointState& saved);
   void tell_of_changes(const CheckpointState& saved);
-  bool finished_before() const;
+  std::optional<Json> finished_before() const;
 
   TrainingConfig config_;
   TrainerParts parts_;
@@ -132,6 +135,7 @@ class Trainer {
   int failed_saves_ = 0;
   bool evaluation_pending_ = false;  // a signal cut the evaluation of this step short
   bool resumed_ = false, nothing_to_do_ = false;
+  bool resumed_here_ = false;       // from a checkpoint of its own output folder
   double began_seconds_ = 0;        // the clock when this part of the run began
   double elapsed_before_ = 0;       // seconds of its earlier parts
   std::int64_t steps_before_ = 0;   // steps of its earlier parts

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <initializer_list>
 
 #include "base/file.h"
@@ -49,6 +50,18 @@ std::int64_t Trainer::still_due(Strategy strategy, std::int64_t interval) const 
   return (plan_.total_steps + every - 1) / every - state_.step / every;
 }
 
+/// Whether each best model so far is saved.
+bool Trainer::keeps_best() const {
+  return config_.load_best_model_at_end || config_.save_strategy == Strategy::best;
+}
+
+/// How many checkpoints may still be written; one at least, for a signal.
+std::int64_t Trainer::most_saves() const {
+  const std::int64_t regular = still_due(config_.save_strategy, save_steps_);
+  const std::int64_t better = keeps_best() ? still_due(config_.eval_strategy, eval_steps_) : 0;
+  return std::max<std::int64_t>(1, regular + better);
+}
+
 /// Everything that belongs to the end of a step and is not done yet. False: no step follows.
 bool Trainer::after_step() {
   log_if_due();
@@ -57,9 +70,8 @@ bool Trainer::after_step() {
   evaluation_pending_ =
       evaluation_due && state_.evaluated_step != state_.step && !evaluate(improved);
   if (evaluation_pending_) return false;
-  const bool keep_best = config_.load_best_model_at_end || config_.save_strategy == Strategy::best;
   const bool asked = parts_.stop && parts_.stop->take_save_request();
-  if (asked || (improved && keep_best) || due(config_.save_strategy, save_steps_, 0)) save();
+  if (asked || (improved && keeps_best()) || due(config_.save_strategy, save_steps_, 0)) save();
   return !last_step() && !best_.out_of_patience() && !stop_requested();
 }
 
@@ -191,11 +203,12 @@ RunResult Trainer::interrupted() {
   if (state_.step > 0) {
     save();
     if (saved_step_ != state_.step)
-      throw DeviceError(cat("stopped by signal ", signal, ", but step ", state_.step,
+      throw DeviceError(cat("stopped by SIG", sigabbrev_np(signal), ", but step ", state_.step,
                             " could not be saved; the last checkpoint is older"));
   }
   tell(MessageLevel::info,
-       cat("stopped by signal ", signal, " after step ", state_.step, " of ", plan_.total_steps,
+       cat("stopped by SIG", sigabbrev_np(signal), " after step ", state_.step, " of ",
+           plan_.total_steps,
            state_.step > 0 ? "; --resume continues from there" : "; nothing was trained yet"));
   return {RunEnd::interrupted, 128 + signal, state_.step};
 }
@@ -203,7 +216,8 @@ RunResult Trainer::interrupted() {
 /// The end of a run that has nothing fit to export.
 RunResult Trainer::bad_numbers(const std::string& what) {
   tell(MessageLevel::warning,
-       cat(what, ". ", last_checkpoint(), " Try a lower learning_rate, or bf16 in place of fp16."));
+       cat(what, ". ", last_checkpoint(), " Try a lower training.learning_rate",
+           parts_.scale_loss ? ", or bf16 in place of fp16." : "."));
   return {RunEnd::bad_numbers, int(ExitCode::bad_numbers), state_.step};
 }
 
@@ -239,7 +253,7 @@ std::int64_t Trainer::load_best() {
                                       " cannot be loaded: ", error.what()));
       continue;
     }
-    tell(MessageLevel::info,
+    tell(MessageLevel::result,
          best ? cat("the result is the best adapter, of step ", step, ": ", best_.key(), " ",
                     *best_.best())
               : cat("the result is the best adapter that can be read, of step ", step));
@@ -283,6 +297,8 @@ void Trainer::write_results(const Json& summary, std::int64_t step) {
   parts_.checkpoints.export_adapter(optimizer_.params());
   Json all = without_step(summary);
   write("train_results.json", all);
+  std::error_code ignored;
+  std::filesystem::remove(folder / "eval_results.json", ignored);  // an earlier result's
   for (const Json& row : state_.log_history) {
     if (!row.find("eval_loss") || row_step(row) != step) continue;
     const Json results = without_step(row);

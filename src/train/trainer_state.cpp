@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "train/log_rows.h"
 #include "train/trainer.h"
 
 namespace elenchus {
@@ -49,9 +50,6 @@ Json Trainer::trainer_state(bool done) const {
     if (std::filesystem::exists(path)) best_checkpoint = path.string();
   }
   Json own = state_.counters();
-  own.set("best_metric", or_null(best_.best()));
-  own.set("best_step", or_null(best_.best_step()));
-  own.set("evaluations_without_better", best_.evaluations_without_better());
   own.set("identity", parts_.identity);
   own.set("recent_losses", loss_watch_.state());
   own.set("accepted_changes", state_.accepted_changes);
@@ -86,24 +84,29 @@ Json Trainer::trainer_state(bool done) const {
                       {"trial_params", nullptr}};
 }
 
-bool Trainer::finished_before() const {
-  const auto& folder = parts_.checkpoints.output_dir();
-  const auto path = folder / kWhat;
-  if (!std::filesystem::exists(path) || !std::filesystem::exists(folder / kAdapterWeightsFile))
-    return false;
+/// The state of this very run, if it is done and exported.
+std::optional<Json> Trainer::finished_before() const {
+  const auto path = parts_.checkpoints.output_dir() / kWhat;
+  if (!std::filesystem::exists(path) || !parts_.checkpoints.adapter_is_whole(optimizer_.params()))
+    return std::nullopt;
   try {
-    const Json state = Json::parse(read_text_file(path), path.string());
+    Json state = Json::parse(read_text_file(path), path.string());
     const Json* own = own_part(state);
     const Json* identity = own ? own->find("identity") : nullptr;
-    return identity && identity_differences(*identity, parts_.identity).empty();
+    if (!identity || !identity_differences(*identity, parts_.identity).empty()) return std::nullopt;
+    return state;
   } catch (const InputError&) {
-    return false;  // what cannot be read does not say that the run is done
+    return std::nullopt;  // what cannot be read does not say that the run is done
   }
 }
 
 bool Trainer::resume() {
-  nothing_to_do_ = finished_before();
-  if (nothing_to_do_) return true;
+  if (const auto done = finished_before()) {
+    nothing_to_do_ = true;
+    if (const Json* step = done->find("global_step"); step && step->is_integer())
+      state_.step = step->as_integer("global_step");
+    return true;
+  }
   const auto found = parts_.checkpoints.newest_valid(
       [&](const std::string& text) { tell(MessageLevel::warning, text); });
   if (!found) return false;
@@ -121,7 +124,11 @@ void Trainer::resume_from(const std::filesystem::path& checkpoint) {
                         "; raise training.num_train_epochs or training.max_steps"),
                     ExitCode::wrong_checkpoint);
   resumed_ = true;
-  saved_step_ = state_.step;
+  std::error_code ignored;
+  resumed_here_ =
+      std::filesystem::equivalent(checkpoint, parts_.checkpoints.path_of(state_.step), ignored);
+  // The next save writes what the checkpoint here does not hold.
+  if (resumed_here_ && saved.accepted.empty()) saved_step_ = state_.step;
   tell(MessageLevel::info, cat("resuming from ", checkpoint.string(), ": step ", state_.step,
                                " of ", plan_.total_steps));
   if (!saved.accepted.empty()) tell_of_changes(saved);
@@ -155,11 +162,9 @@ void Trainer::restore_host_state(const CheckpointState& saved) {
   if (const Json* changes = own->find("accepted_changes"))
     state_.accepted_changes = changes->as_array("trainer_state.json: accepted_changes");
   optimizer_.set_updates(state_.updates);
-  const Json& best = own->at("best_metric", kWhat);
-  const Json& step = own->at("best_step", kWhat);
-  best_.restore(best.is_null() ? std::nullopt : std::optional(best.as_number("best_metric")),
-                step.is_null() ? std::nullopt : std::optional(step.as_integer("best_step")),
-                own->at("evaluations_without_better", kWhat).as_integer(kWhat));
+  for (const Json& row : state_.log_history)
+    if (const auto value = row_number(row, best_.key()); value && row_step(row) > 0)
+      best_.observe(row_step(row), *value);
   if (!parts_.scale_loss) return;
   if (!saved.scaler && !saved.accepted.empty()) return;  // fp16 itself may be what was accepted
   if (!saved.scaler)

@@ -369,6 +369,17 @@ TEST(Trainer, RotationKeepsTheBestCheckpointThatThereIs) {
   expect_result_of_step(run, 2);
 }
 
+TEST(Trainer, NoResultOfAnEarlierRunIsTakenForThisOnes) {
+  TemporaryFolder folder;
+  for (const bool evaluates : {true, false}) {
+    ToyRun run(folder.path());
+    if (evaluates) run.config.eval_strategy = Strategy::epoch;
+    run.make().run();
+    EXPECT_EQ(fs::exists(folder.path() / "eval_results.json"), evaluates);
+  }
+  EXPECT_TRUE(fs::exists(folder.path() / "previous_run" / "eval_results.json"));
+}
+
 TEST(Trainer, GivesUpAfterThreeFailedSaves) {
   TemporaryFolder folder;
   ToyRun run(folder.path());

@@ -15,6 +15,7 @@ import errno
 import os
 import pathlib
 import random
+import re
 import resource
 import shutil
 import signal
@@ -58,13 +59,18 @@ class Bench:
         if self.problems > 5:
             sys.exit(1)
 
+    def stopped_at(self):
+        """The step after which a signal stopped the run, as it says."""
+        return int(re.search(r"stopped by SIG\w+ after step (\d+)", (self.folder / "stderr.txt").read_text())[1])
+
     def check_left(self, what):
         """What an unlucky process leaves: whole checkpoints only."""
         self.expect(not tiny_run.damage(self.output), f"{what}: damaged {tiny_run.damage(self.output)}")
 
-    def finish(self, what, compare=tiny_run.RESULTS):
+    def finish(self, what, compare=tiny_run.RESULTS, environment=None):
         """Continues to the end and compares."""
-        self.expect(self.start("--resume").wait(LIMIT_SECONDS) == 0, f"{what}: cannot be resumed")
+        run = self.start("--resume", environment=environment)
+        self.expect(run.wait(LIMIT_SECONDS) == 0, f"{what}: cannot be resumed")
         for part in compare:
             self.expect(part(self.output) == self.whole[part], f"{what}: another {part.__name__}")
         left = tiny_run.leftovers(self.output)
@@ -84,6 +90,7 @@ def kills(bench, count):
             killed += run.wait() == -signal.SIGKILL
             bench.check_left(f"kill {i}")
         bench.finish(f"kill {i}")
+    bench.expect(killed > 0, "no run was killed before its end")
     return f"{count} runs, {killed} times killed"
 
 
@@ -103,6 +110,10 @@ def signals(bench, count, compare=tiny_run.RESULTS):
         bench.expect(code in (0, 128 + number), f"signal {i}: exit status {code}")
         codes[code] = codes.get(code, 0) + 1
         bench.check_left(f"signal {i}")
+        if code:
+            step = bench.stopped_at()
+            saved = step == 0 or (bench.output / f"checkpoint-{step}").is_dir()
+            bench.expect(saved, f"signal {i}: stopped after step {step}, which was not saved")
         if i % 3 == 0:
             run = bench.start("--resume")
             try:
@@ -216,18 +227,30 @@ def memory(bench, count):
     return f"{count} limits, exit codes {codes}"
 
 
+def german(bench):
+    """A locale whose decimal separator is a comma, made where the system has its source."""
+    made = subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", bench.folder / "de_DE.UTF-8"], capture_output=True)
+    if made.returncode:
+        print("changes: no decimal comma, for de_DE cannot be made here", flush=True)
+    return {"LOCPATH": str(bench.folder), "LC_ALL": "de_DE.UTF-8", "LANG": "de_DE.UTF-8"}
+
+
 def changes(bench, _):
-    variants = [({"TZ": "Asia/Tokyo"}, "."), ({"LC_ALL": "de_DE.UTF-8", "LANG": "de_DE.UTF-8"}, "/"), ({}, "/tmp")]
+    tomorrow = {**shim(bench), "FAULT_CLOCK": "86400"}
+    variants = [({"TZ": "Asia/Tokyo"}, "."), (german(bench), "/"), ({}, "/tmp"), (tomorrow, ".")]
+    codes = {}
     for environment, folder in variants:
         for threads in (1, 2, 3, 7):
             bench.clear()
             words = [f"model.threads={threads}"]
-            run = bench.start(*words, "training.max_steps=-1", environment=environment, cwd=folder)
+            run = bench.start(*words, "training.max_steps=-1", cwd=folder)
             time.sleep(bench.seconds / 2)
             run.send_signal(signal.SIGTERM)
-            run.wait(30)
-            bench.finish(f"{environment} in {folder}, {threads} threads")
-    return f"{4 * len(variants)} runs, stopped half-way and continued"
+            code = run.wait(30)
+            codes[code] = codes.get(code, 0) + 1
+            bench.finish(f"{environment} in {folder}, {threads} threads", environment=environment)
+    bench.expect(128 + signal.SIGTERM in codes, "no run was stopped half-way")
+    return f"{4 * len(variants)} runs, stopped half-way and continued elsewhere, exit codes {codes}"
 
 
 if __name__ == "__main__":

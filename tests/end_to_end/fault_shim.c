@@ -5,6 +5,7 @@
 //   FAULT_ONWARD  1: all that follow fail as well
 //   FAULT_KIND    KILL, SHORT (half is written), or the number of an errno
 //   FAULT_COUNT   a file that gets one line for each operation
+//   FAULT_CLOCK   so many seconds the wall clock is ahead
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { kMost = 4096, kInside = 1, kWritten = 2 };
@@ -147,4 +149,20 @@ int rmdir(const char* path) { return unlinkat(AT_FDCWD, path, AT_REMOVEDIR); }
 int remove(const char* path) {
   const int removed = unlink(path);
   return removed != 0 && errno == EISDIR ? rmdir(path) : removed;
+}
+
+static long ahead(void) {
+  const char* seconds = getenv("FAULT_CLOCK");
+  return seconds ? atol(seconds) : 0;
+}
+int clock_gettime(clockid_t clock, struct timespec* now) {
+  const int result = (int)syscall(SYS_clock_gettime, clock, now);
+  if (result == 0 && clock == CLOCK_REALTIME) now->tv_sec += ahead();
+  return result;
+}
+time_t time(time_t* to) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (to) *to = now.tv_sec;
+  return now.tv_sec;
 }

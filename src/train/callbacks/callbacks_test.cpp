@@ -166,6 +166,13 @@ TEST(TrainerLog, HasTheKeysOfLlamaFactoryAndIsCutBackOnResume) {
   const std::string text = toy::text_of(file);
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
   EXPECT_EQ(text.find("eval_loss"), std::string::npos);
+  fs::remove(file);  // as after a power failure
+  TrainerLog().on_begin(resumed);
+  EXPECT_EQ(toy::text_of(file),
+            R"({"current_steps": 1, "total_steps": 10, "lr": 0.0001, "loss": 2.5, "epoch": 0.2})"
+            "\n"
+            R"({"current_steps": 2, "total_steps": 10, "lr": 0.0001, "loss": 2.5, "epoch": 0.4})"
+            "\n");
 }
 
 TEST(Samples, BlocksOfNoEvaluationInTheLogGoOnResume) {

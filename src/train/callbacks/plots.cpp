@@ -1,10 +1,10 @@
 #include "train/callbacks/plots.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <exception>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "train/log_rows.h"
 
@@ -12,10 +12,6 @@ namespace elenchus {
 namespace {
 
 constexpr double kRestSeconds = 2, kRestShare = 50;  // between two drawings
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 PlotSeries series(const Json::Array& rows, const std::string& key, std::string name) {
   PlotSeries out{.name = std::move(name), .x = {}, .y = {}, .smooth = false, .markers = false};
@@ -75,7 +71,7 @@ void Plots::on_begin(const RunInfo& info) {
 
 void Plots::on_log(const LogReport& report) {
   rows_.push_back(report.row);
-  const double since = now_seconds() - drawn_seconds_;
+  const double since = monotonic_seconds() - drawn_seconds_;
   if (since > std::max(kRestSeconds, kRestShare * drawing_seconds_)) draw_overview();
 }
 
@@ -101,7 +97,7 @@ void Plots::on_end(const EndReport&) {
 void Plots::draw_overview() {
   const auto folder = progress_folder(output_dir_);
   if (folder.empty()) return;
-  const double began = now_seconds();
+  const double began = monotonic_seconds();
   PlotPanel loss{"Loss", "step", {trained(rows_, "loss", "training loss")}};
   PlotSeries eval_loss = evaluated(rows_, "eval_loss");
   if (!eval_loss.x.empty()) loss.series.push_back(std::move(eval_loss));
@@ -117,7 +113,7 @@ void Plots::draw_overview() {
         {"Learning rate", "step", {series(rows_, "learning_rate", "learning rate")}},
         std::move(metrics),
         {"Gradient norm", "step", {trained(rows_, "grad_norm", "gradient norm")}}});
-  drawn_seconds_ = now_seconds();
+  drawn_seconds_ = monotonic_seconds();
   drawing_seconds_ = drawn_seconds_ - began;
 }
 

@@ -13,7 +13,8 @@ namespace elenchus {
 namespace {
 
 constexpr double kRedrawSeconds = 0.1;
-constexpr int kBarWidth = 24;
+constexpr std::size_t kWideColumns = 120;
+constexpr int kWideBar = 24, kNarrowBar = 10;
 constexpr int kUsualColumns = 80;
 
 std::string place(const RunProgress& progress) {
@@ -21,9 +22,25 @@ std::string place(const RunProgress& progress) {
                      progress.epoch);
 }
 
-std::string pace(const RunProgress& progress) {
-  return fmt::format("{:.0f} tokens/s  {} left", progress.tokens_per_second,
-                     duration_text(progress.remaining_seconds));
+std::string speed(const RunProgress& progress) {
+  return fmt::format("{:.0f} tokens/s", progress.tokens_per_second);
+}
+
+std::string time_left(const RunProgress& progress) {
+  return duration_text(progress.remaining_seconds) + " left";
+}
+
+/// A measured number: four decimals, more digits of a small one, fewer of a huge one.
+std::string measured(double value) {
+  if (std::isnan(value)) return "nan";
+  const double size = std::abs(value);
+  const bool plain = size == 0 || (size >= 0.01 && size < 1e6);
+  return plain ? fmt::format("{:.4f}", value) : fmt::format("{:.4g}", value);
+}
+
+/// A setting, or a number of any size.
+std::string brief(double value) {
+  return std::isnan(value) ? std::string("nan") : fmt::format("{:.3g}", value);
 }
 
 int columns_of(std::FILE* terminal) {
@@ -52,11 +69,12 @@ void ProgressBar::clear() {
   drawn_ = false;
 }
 
-/// A line that wraps could not be redrawn: the bar gives way first, then the end of the text.
-void ProgressBar::draw(double share, const std::string& text) {
-  const int columns = columns_of(out_) - 1;
-  std::string line = bar_text(share, kBarWidth) + " " + text;
-  if (int(line.size()) > columns) line = text.substr(0, std::size_t(columns));
+/// A line that wraps could not be redrawn: what there is no room for is left out, the last first.
+void ProgressBar::draw(double share, const std::vector<std::string>& parts) {
+  const auto columns = std::size_t(std::max(columns_of(out_) - 1, 0));
+  std::string line = bar_text(share, columns < kWideColumns ? kNarrowBar : kWideBar);
+  for (const std::string& part : parts)
+    if (line.size() + 2 + part.size() <= columns) line += "  " + part;
   std::fprintf(out_, "\r%s\x1b[K", line.c_str());
   std::fflush(out_);
   drawn_ = true;
@@ -83,28 +101,30 @@ void ProgressBar::on_step(const StepReport& report) {
   if (!last && progress.elapsed_seconds - last_draw_seconds_ < kRedrawSeconds) return;
   last_draw_seconds_ = progress.elapsed_seconds;
   const double share = double(progress.step) / double(progress.total_steps);
-  draw(share, fmt::format("{}  {}  loss {:.4f}  lr {:.3g}  grad_norm {:.3g}  {}", place(progress),
-                          pace(progress), report.loss, report.learning_rate, report.grad_norm,
-                          memory_text(progress.memory)));
+  draw(share, {place(progress), "loss " + measured(report.loss), time_left(progress),
+               "lr " + brief(report.learning_rate), "grad_norm " + brief(report.grad_norm),
+               speed(progress), memory_text(progress.memory)});
 }
 
 void ProgressBar::on_log(const LogReport& report) {
   if (verbosity_ == Verbosity::quiet) return;
-  print(fmt::format("{}  loss {:.4f}  lr {:.3g}  grad_norm {:.3g}  {}  {}", place(report.progress),
-                    report.loss, report.learning_rate, report.grad_norm, pace(report.progress),
+  print(fmt::format("{}  loss {}  lr {}  grad_norm {}  {}  {}  {}", place(report.progress),
+                    measured(report.loss), brief(report.learning_rate), brief(report.grad_norm),
+                    speed(report.progress), time_left(report.progress),
                     memory_text(report.progress.memory)));
 }
 
 void ProgressBar::on_evaluation_progress(std::int64_t done, std::int64_t all) {
   if (verbosity_ == Verbosity::quiet || !terminal_) return;
   draw(double(done) / double(std::max<std::int64_t>(1, all)),
-       fmt::format("evaluating {}/{}", done, all));
+       {fmt::format("evaluating {}/{}", done, all)});
 }
 
 void ProgressBar::on_evaluate(const EvaluationReport& report) {
   if (verbosity_ == Verbosity::quiet) return;
   std::string line = place(report.progress);
-  for (const auto& [name, value] : report.values) line += fmt::format("  {} {:.4f}", name, value);
+  for (const auto& [name, value] : report.values)
+    line += fmt::format("  {} {}", name, measured(value));
   line += report.best_so_far ? "  (best so far)" : "";
   line += fmt::format("  in {:.1f} s", report.seconds);
   if (report.generating_seconds > 0)
@@ -123,17 +143,17 @@ void ProgressBar::on_end(const EndReport& report) {
   print(fmt::format("done: {}  {}  {:.0f} tokens/s  {}", place(progress),
                     duration_text(report.seconds), progress.tokens_per_second,
                     memory_text(progress.memory)));
-  std::string result =
-      fmt::format("final loss {:.4f}, mean {:.4f}", report.final_loss, report.train_loss);
+  std::string result = fmt::format("final loss {}, mean {}", measured(report.final_loss),
+                                   measured(report.train_loss));
   if (report.best_metric && report.best_step)
-    result += fmt::format("; best {} {:.4f} at step {}", best_metric_, *report.best_metric,
+    result += fmt::format("; best {} {} at step {}", best_metric_, measured(*report.best_metric),
                           *report.best_step);
   print(result);
 }
 
 void ProgressBar::on_message(MessageLevel level, const std::string& text) {
   if (level == MessageLevel::warning) return print("warning: " + text);
-  if (verbosity_ != Verbosity::quiet) print(text);
+  if (level == MessageLevel::result || verbosity_ != Verbosity::quiet) print(text);
 }
 
 }  // namespace elenchus

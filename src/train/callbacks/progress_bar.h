@@ -26,7 +26,7 @@ class ProgressBar : public Callback {
   void on_message(MessageLevel, const std::string&) override;
 
  private:
-  void draw(double share, const std::string& text);
+  void draw(double share, const std::vector<std::string>& parts);
   void print(const std::string& line);
   void clear();
 

@@ -29,7 +29,7 @@ void Summary::on_end(const EndReport& report) {
     std::optional<double> best;
     for (const Json& row : rows_) {
       const auto value = row_number(row, row_key(metric));
-      if (!value || std::isnan(*value)) continue;
+      if (!value || std::isnan(*value) || row_step(row) == 0) continue;  // 0: the base model
       if (!best || (greater ? *value > *best : *value < *best)) best = *value;
     }
     if (best) out.set("best_" + metric, *best);

@@ -1,6 +1,8 @@
 #include "train/callbacks/trainer_log.h"
 
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include "base/error.h"
 #include "train/log_rows.h"
@@ -8,36 +10,56 @@
 namespace elenchus {
 namespace {
 
-/// The whole lines of the rows in `log_history`. What an interrupted run wrote after its checkpoint
-/// is written again, and so is the line that closes a run.
-std::string lines_of(const std::string& text, const Json::Array& log_history) {
-  const std::set<std::int64_t> trained = steps_with(log_history, "loss");
-  const std::set<std::int64_t> evaluated = steps_with(log_history, "eval_loss");
-  std::string kept;
+/// A row of training, or of evaluation.
+using RowKey = std::pair<std::int64_t, bool>;
+
+/// The whole lines of the log, by the rows that they are of.
+std::map<RowKey, std::string> lines_by_row(const std::string& text) {
+  std::map<RowKey, std::string> lines;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = text.find('\n', begin);
     if (end == std::string::npos) break;
-    const std::string_view line(text.data() + begin, end + 1 - begin);
+    const std::string_view line(text.data() + begin, end - begin);
     begin = end + 1;
     try {
       const Json row = Json::parse(line, "trainer_log.jsonl");
-      const std::int64_t step =
-          row.at("current_steps", "trainer_log.jsonl").as_integer("current_steps");
-      if ((row.find("loss") && trained.contains(step)) ||
-          (row.find("eval_loss") && evaluated.contains(step)))
-        kept += line;
+      const Json& step = row.at("current_steps", "trainer_log.jsonl");
+      if (row.find("loss") || row.find("eval_loss"))
+        lines[{step.as_integer("current_steps"), !row.find("loss")}] = line;
     } catch (const UserError&) {
       continue;
     }
   }
-  return kept;
+  return lines;
+}
+
+/// What is still known of a row whose line is gone: not when it was written.
+Json line_of(const Json& row, const RunInfo& info) {
+  Json line = Json::Object{{"current_steps", row_step(row)}, {"total_steps", info.total_steps}};
+  for (const auto& [key, value] : row.as_object("row"))
+    if (key == "learning_rate")
+      line.set("lr", value);
+    else if (key == "loss" || (key.starts_with("eval_") && !key.ends_with("_runtime") &&
+                               !key.ends_with("_per_second")))
+      line.set(key, value);
+  line.set("epoch", row.at("epoch", "row"));
+  return line;
 }
 
 }  // namespace
 
+/// Leaves the lines of the rows in the run's log. What an interrupted run wrote after its checkpoint
+/// is written again, and so is the line that closes a run.
 void TrainerLog::on_begin(const RunInfo& info) {
   path_ = info.output_dir / "trainer_log.jsonl";
-  try_write_file(path_, lines_of(try_read_file(path_), info.log_history));
+  const std::map<RowKey, std::string> before = lines_by_row(try_read_file(path_));
+  std::string text;
+  for (const Json& row : info.log_history) {
+    if (!row.find("loss") && !row.find("eval_loss")) continue;
+    const auto line = before.find({row_step(row), !row.find("loss")});
+    text += (line == before.end() ? line_of(row, info).dump() : line->second) + "\n";
+  }
+  try_write_file(path_, text);
 }
 
 void TrainerLog::append(Json row, const RunProgress& progress) {

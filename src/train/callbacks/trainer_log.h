@@ -5,8 +5,8 @@
 
 namespace elenchus {
 
-/// Appends one line for each row of the log. When a run begins, lines that
-/// are not of its log go first.
+/// Appends one line for each row of the log. When a run begins, the lines are
+/// made those of its log.
 class TrainerLog : public Callback {
  public:
   void on_begin(const RunInfo&) override;
