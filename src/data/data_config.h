@@ -1,6 +1,7 @@
 #pragma once
 // What a recipe says of its data.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>

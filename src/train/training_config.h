@@ -1,6 +1,7 @@
 #pragma once
 // What a recipe says of the training loop. Names and meanings are transformers' TrainingArguments.
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
