@@ -157,7 +157,9 @@ class Builder {
     const std::string_view reason = part_between(message, " - ", "; last read: ");
     const std::size_t expected_at = message.rfind("; expected ");
     std::string expected = "valid JSON";
-    if (message.find("out_of_range") != message.npos) {
+    if (text_.empty()) {  // versions of the library say different things of it
+      expected = "a value";
+    } else if (message.find("out_of_range") != message.npos) {
       expected = "a number within the range of a double";
     } else if (!reason.empty()) {
       expected += cat(" (", printable(reason, 160), ")");

@@ -35,8 +35,7 @@ TEST(CommandLine, TrainTakesARecipeAndOverrides) {
       parse_command_line({"train", "r.yaml", "lora.r=8", "--quiet", "training.seed=1"});
   EXPECT_EQ(parsed.command->name(), "train");
   EXPECT_EQ(value_of<Path>(parsed, "RECIPE.yaml"), "r.yaml");
-  EXPECT_EQ(value_of<Strings>(parsed, "section.key=value"),
-            (Strings{"lora.r=8", "training.seed=1"}));
+  EXPECT_EQ(value_of<Strings>(parsed, "OVERRIDE"), (Strings{"lora.r=8", "training.seed=1"}));
   EXPECT_TRUE(value_of<bool>(parsed, "--quiet"));
   EXPECT_FALSE(value_of<OptionalValue>(parsed, "--resume").given);
 }
@@ -53,7 +52,7 @@ TEST(CommandLine, ResumeStandsAloneOrTakesACheckpoint) {
   EXPECT_EQ(value_of<Path>(before_override, "RECIPE.yaml"), "r.yaml");
   const auto before_recipe = parse_command_line({"train", "r.yaml", "--resume", "lora.r=8"});
   EXPECT_FALSE(value_of<OptionalValue>(before_recipe, "--resume").value.has_value());
-  EXPECT_EQ(value_of<Strings>(before_recipe, "section.key=value"), Strings{"lora.r=8"});
+  EXPECT_EQ(value_of<Strings>(before_recipe, "OVERRIDE"), Strings{"lora.r=8"});
 }
 
 TEST(CommandLine, ChatTakesItsOptions) {
@@ -99,7 +98,7 @@ TEST(CommandLine, RepeatedOptionsCollectTheirValues) {
   const auto parsed = parse_command_line(
       {"compare", "r.yaml", "--adapter", "a", "--prompt", "x y", "--prompt", "z", "lora.r=8"});
   EXPECT_EQ(value_of<Strings>(parsed, "--prompt"), (Strings{"x y", "z"}));
-  EXPECT_EQ(value_of<Strings>(parsed, "section.key=value"), Strings{"lora.r=8"});
+  EXPECT_EQ(value_of<Strings>(parsed, "OVERRIDE"), Strings{"lora.r=8"});
 }
 
 TEST(CommandLine, HelpAndVersionAreTexts) {

@@ -11,11 +11,12 @@ class PlanCommand : public Command {
     return "shows parameters, memory, steps and schedule; starts nothing";
   }
   std::vector<Option> options() override {
-    return {{"RECIPE.yaml", "", "the recipe; its relative paths start at its own folder",
-             &options_.recipe.file, Presence::required},
-            {"section.key=value", "",
-             "values in place of the recipe's; relative paths start at the recipe's folder",
-             &options_.recipe.overrides}};
+    return {
+        {"RECIPE.yaml", "", "the recipe; its relative paths start at its own folder",
+         &options_.recipe.file, Presence::required},
+        {"OVERRIDE", "",
+         "section.key=value, in place of the recipe's; relative paths start at the recipe's folder",
+         &options_.recipe.overrides}};
   }
   int run() override { return plan(options_); }
 

@@ -35,13 +35,13 @@ class Bench:
 
     def __init__(self, program, folder, environment, modules, **training):
         self.program, self.folder, self.environment = program, folder, environment
+        self.problems = 0
         self.recipe = tiny_run.make(folder, modules, **training)
         self.output = folder / "output"
         began = time.monotonic()
         self.expect(self.start().wait(LIMIT_SECONDS) == 0, "the run to compare with fails")
         self.seconds = time.monotonic() - began
         self.whole = {part: part(self.output) for part in tiny_run.RESULTS}
-        self.problems = 0
 
     def start(self, *words, environment=None, limit=None, **options):
         self.log = open(self.folder / "stderr.txt", "w")
