@@ -143,7 +143,8 @@ void Evaluator::evaluate_batch(const PackedBatch& batch, Sums& sums) {
   for (std::size_t i = 0; i < losses.size(); ++i) {
     sums.nats += double(losses[i]);
     sums.correct += predicted[i] == batch.labels[i];
-    if (!sums.confusion.empty()) sums.confusion.add(batch.labels[i], predicted[i]);
+    const bool scored = scores.empty() || std::isfinite(scores[i].front());  // NaN is no class
+    if (!sums.confusion.empty() && scored) sums.confusion.add(batch.labels[i], predicted[i]);
     sums.weight += parts_.class_weights.empty()
                        ? 1.0
                        : double(parts_.class_weights[std::size_t(batch.labels[i])]);
