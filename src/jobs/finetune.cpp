@@ -79,8 +79,11 @@ Json run_identity(const RunSetup& run, const LoadedModel& model) {
     Json kept{Json::Object{}};
     for (const auto& [key, value] : all->as_object(section))
       if (std::ranges::find(kFree, key) == std::end(kFree)) kept.set(key, value);
-    if (section == "training" && kept.find("eval_steps")->is_null())
-      kept.set("eval_steps", run.recipe.training.logging_steps);  // then these decide
+    const TrainingConfig& training = run.recipe.training;
+    if (section == "training" && training.eval_strategy != Strategy::steps)
+      kept.set("eval_steps", Json());  // decide nothing
+    else if (section == "training" && !training.eval_steps)
+      kept.set("eval_steps", training.logging_steps);  // decide in their place
     identity.set(section, std::move(kept));
   }
   identity.set("device", run.where.device.kind == Device::Kind::cpu ? "cpu" : "cuda");
@@ -102,10 +105,13 @@ void check_start(RunSetup& run) {
   const LoraConfig& lora = run.recipe.lora;
   if (!lora.init_from) return;
   std::error_code ignored;
-  if (std::filesystem::equivalent(*lora.init_from, run.recipe.training.output_dir, ignored))
-    throw UserError(cat(
-        "lora.init_from: ", *lora.init_from,
-        " is training.output_dir, where the result would replace it; choose another output_dir"));
+  const auto start_path = std::filesystem::weakly_canonical(*lora.init_from, ignored);
+  const auto output = std::filesystem::weakly_canonical(run.recipe.training.output_dir, ignored);
+  if (!start_path.empty() && *start_path.lexically_relative(output).begin() != "..")
+    throw UserError(
+        cat("lora.init_from: ", *lora.init_from,
+            " lies in training.output_dir, where the run would replace it or move it away; choose "
+            "another output_dir"));
   const std::optional<LoraConfig> start =
       adapter_choice(lora.init_from, {run.files, run.recipe.model.task_type});
   if (is_classifier(run.recipe))

@@ -150,6 +150,8 @@ void Builder::add(const Json& entry, const std::string& what) {
   if (entry.is_string()) {
     const std::string& name = entry.as_string(what);
     if (name == kLoss) return;
+    if (name == kCombined)
+      throw UserError(what + ": expected {combined: {weights: {METRIC: WEIGHT}}}");
     const MetricKind& known = find_kind(name, what);
     if (!is_measured_unasked(known)) add_metric(known, none, cat(what, ".", printable(name)));
     return;

@@ -66,11 +66,11 @@ std::size_t mark_length(std::string_view text, std::size_t at,
 }
 
 /// Whether a run of marks that ends before byte `at` ends a sentence: the ASCII full stop is in
-/// numbers and names, too.
+/// numbers, names and code, too.
 bool ends_sentence(std::string_view text, std::size_t at) {
-  if (at == text.size() || static_cast<unsigned char>(text[at - 1]) >= 0x80) return true;
-  const char32_t next = character_at(text, at).first;
-  return is_space(next) || closes(next);
+  if (static_cast<unsigned char>(text[at - 1]) >= 0x80) return true;
+  const std::size_t after = first_not_closing(text, at);
+  return after == text.size() || is_space(character_at(text, after).first);
 }
 
 std::vector<std::string_view> split_after(std::string_view text,

@@ -31,7 +31,7 @@ struct SentenceSeparator {
   std::string text;
 };
 /// Marks that end a sentence and stay its last characters. A run of marks ends one sentence. The
-/// ASCII marks end one only before white space, a closing quote or bracket, or the text's end.
+/// ASCII marks end one only before white space or the text's end, closing quotes and brackets aside.
 /// What closes after the marks belongs to no sentence, and neither does white space before one.
 struct SentenceMarks {
   std::vector<std::string> marks;

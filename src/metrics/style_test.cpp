@@ -56,7 +56,9 @@ TEST(Style, SplitsAfterMarks) {
   const SentenceRule rule = SentenceMarks{{".", "?", "!", "。"}};
   EXPECT_EQ(split_sentences(" It is 3.5 m... Is it?! \"Yes.\" 一。二", rule),
             (std::vector<std::string_view>{"It is 3.5 m...", "Is it?!", "\"Yes.", "一。", "二"}));
-  EXPECT_EQ(split_sentences("**Why?** He asked \"why?\" 「なぜ。」(So.)", rule),
+  EXPECT_EQ(split_sentences("The U.S.'s self.__init__ is called.", rule),
+            (std::vector<std::string_view>{"The U.S.'s self.__init__ is called."}));
+  EXPECT_EQ(split_sentences("**Why?** He asked \"why?\" 「なぜ。」 (So.)", rule),
             (std::vector<std::string_view>{"**Why?", "He asked \"why?", "「なぜ。", "(So."}));
   EXPECT_TRUE(split_sentences(" \n", rule).empty());
 }

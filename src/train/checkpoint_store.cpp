@@ -407,7 +407,7 @@ SetAside CheckpointStore::set_aside_past(std::int64_t step) const {
   return move_aside(names);
 }
 
-SetAside CheckpointStore::set_aside_all() const {
+SetAside CheckpointStore::set_aside_all(bool logs_alone) const {
   std::vector<fs::path> names, records;
   std::error_code error;
   for (fs::directory_iterator entry(output_dir_, error), end; entry != end;
@@ -422,7 +422,7 @@ SetAside CheckpointStore::set_aside_all() const {
   }
   for (const std::int64_t step : checkpoint_steps(output_dir_))
     names.emplace_back(cat(kPrefix, step));
-  if (names.empty()) return {};  // records of a run that came to nothing are written over
+  if (names.empty() && !logs_alone) return {};
   names.insert(names.end(), records.begin(), records.end());
   return move_aside(names);
 }
@@ -430,7 +430,7 @@ SetAside CheckpointStore::set_aside_all() const {
 bool CheckpointStore::adapter_is_whole(const ParamSet& params) const {
   try {
     check_parts(open_adapter_weights(output_dir_), params, kPeftPrefix);
-    return true;
+    return fs::exists(output_dir_ / kAdapterConfigFile);
   } catch (const UserError&) {
     return false;
   }

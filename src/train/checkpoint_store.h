@@ -96,9 +96,9 @@ class CheckpointStore {
   /// that says a run is done. DeviceError.
   SetAside set_aside_past(std::int64_t step) const;
   /// The same with every checkpoint, and an earlier run's adapter, results, pictures and logs
-  /// besides.
-  SetAside set_aside_all() const;
-  /// Whether the exported adapter is there, with all of these parameters.
+  /// besides. Logs and pictures alone are moved if `logs_alone`; else they may be written over.
+  SetAside set_aside_all(bool logs_alone) const;
+  /// Whether the exported adapter is there with its configuration and all of these parameters.
   bool adapter_is_whole(const ParamSet& params) const;
   /// Writes the adapter and its companions into output_dir, each file in one step, weights first.
   void export_adapter(const ParamSet& params) const;

@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/clock.h"
@@ -13,6 +14,9 @@ namespace {
 constexpr int kBadStepsInARow = 3;      // float32 and bfloat16: the run is lost
 constexpr int kOverflowsInARow = 20;    // float16: the loss scale has had its chance
 constexpr std::size_t kRowsShown = 16;  // of a step that went wrong
+
+/// Without the sign that a NaN may have.
+std::string number_text(double value) { return std::isnan(value) ? "nan" : cat(value); }
 
 bool evaluates(const TrainingConfig& config) {
   return config.eval_strategy != Strategy::no || config.eval_on_start;
@@ -102,7 +106,7 @@ RunResult Trainer::run() {
 /// would be taken for its own.
 void Trainer::clear_output_folder() {
   const SetAside moved = resumed_here_ ? parts_.checkpoints.set_aside_past(state_.step)
-                                       : parts_.checkpoints.set_aside_all();
+                                       : parts_.checkpoints.set_aside_all(resumed_);
   if (moved.place.empty()) return;
   tell(MessageLevel::warning,
        resumed_here_ ? cat(moved.checkpoints, " checkpoints past step ", state_.step,
@@ -110,7 +114,7 @@ void Trainer::clear_output_folder() {
                      : cat(resumed_ ? "" : "starting from the beginning: ",
                            "what an earlier run left in the output folder, ", moved.checkpoints,
                            " checkpoints among it, was moved into ", moved.place.string(),
-                           resumed_ ? "" : " (--resume continues a run)"));
+                           resumed_ || asked_to_resume_ ? "" : " (--resume continues a run)"));
 }
 
 void Trainer::begin() {
@@ -126,20 +130,24 @@ void Trainer::begin() {
   elapsed_before_ = state_.elapsed_seconds;
   steps_before_ = state_.step;
   tokens_before_ = state_.input_tokens;
-  const RunInfo info{
-      .output_dir = parts_.checkpoints.output_dir(),
-      .first_step = state_.step,
-      .total_steps = plan_.total_steps,
-      .steps_per_epoch = plan_.steps_per_epoch,
-      .epochs = plan_.epochs,
-      .schedule = schedule_.describe(),
-      .metrics = parts_.evaluator ? parts_.evaluator->metric_names() : std::vector<std::string>{},
-      .lower_is_better =
-          parts_.evaluator ? parts_.evaluator->lower_is_better() : std::vector<std::string>{},
-      .best_metric = best_.name(),
-      .log_history = state_.log_history,
-      .memory = measure_memory(parts_.stream)};
+  std::vector<std::string> metrics;
+  if (parts_.evaluator) metrics = parts_.evaluator->metric_names();
+  const bool listed = std::ranges::find(metrics, best_.name()) != metrics.end();
+  if (parts_.evaluator && !listed && best_.name() != "loss") metrics.push_back(best_.name());
+  const RunInfo info{.output_dir = parts_.checkpoints.output_dir(),
+                     .first_step = state_.step,
+                     .total_steps = plan_.total_steps,
+                     .steps_per_epoch = plan_.steps_per_epoch,
+                     .epochs = plan_.epochs,
+                     .schedule = schedule_.describe(),
+                     .metrics = std::move(metrics),
+                     .lower_is_better = parts_.evaluator ? parts_.evaluator->lower_is_better()
+                                                         : std::vector<std::string>{},
+                     .best_metric = best_.name(),
+                     .log_history = state_.log_history,
+                     .memory = measure_memory(parts_.stream)};
   for (const auto& callback : parts_.callbacks) callback->on_begin(info);
+  if (resumed_ && !resumed_here_) save();  // here, too, the run has a checkpoint to go on from
 }
 
 /// One optimizer step. Empty: a signal asked to stop before it was whole, and nothing has changed.
@@ -234,8 +242,8 @@ void Trainer::judge(const StepReport& report, const StepSums& sums) {
       rows += cat(i ? ", " : "", sums.rows[i]);
     if (sums.rows.size() > kRowsShown) rows += ", ...";
     tell(MessageLevel::warning,
-         cat("step ", state_.step, " was skipped: loss ", report.loss, ", gradient norm ",
-             report.grad_norm, ", rows ", rows,
+         cat("step ", state_.step, " was skipped: loss ", number_text(report.loss),
+             ", gradient norm ", number_text(report.grad_norm), ", rows ", rows,
              parts_.scale_loss ? cat(", loss scale ", scale, " -> ", scaler_.scale()) : ""));
   } else if (!state_.adapters_checked && report.learning_rate > 0) {
     warn_of_dead_adapters();

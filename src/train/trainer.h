@@ -65,8 +65,8 @@ class Trainer {
   void resume_from(const std::filesystem::path& checkpoint);
   /// After resume(): this very run is done and exported, and run() will touch nothing.
   bool nothing_to_do() const { return nothing_to_do_; }
-  /// Trains to the end, evaluating, logging and saving on the way, and exports the adapter. A run
-  /// that was not resumed moves an earlier run's checkpoints out of the way. DeviceError: the
+  /// Trains to the end, evaluating, logging and saving on the way, and exports the adapter. What
+  /// another run left in the output folder is moved out of the way first. DeviceError: the
   /// machine failed, or three saves in a row did.
   /// UserError: too little disk space (out_of_resources), or a learning rate that is not finite
   /// (bad_numbers).
@@ -136,6 +136,8 @@ class Trainer {
   bool evaluation_pending_ = false;  // a signal cut the evaluation of this step short
   bool resumed_ = false, nothing_to_do_ = false;
   bool resumed_here_ = false;       // from a checkpoint of its own output folder
+  bool asked_to_resume_ = false;    // whether or not there was a checkpoint
+  std::filesystem::path origin_;    // else the folder of the checkpoint that it came from
   double began_seconds_ = 0;        // the clock when this part of the run began
   double elapsed_before_ = 0;       // seconds of its earlier parts
   std::int64_t steps_before_ = 0;   // steps of its earlier parts

@@ -243,9 +243,15 @@ Json Trainer::summary_row() const {
 /// Makes the best adapter that can be read the present one. Its step; the last one if none can.
 std::int64_t Trainer::load_best() {
   for (const std::int64_t step : steps_best_first()) {
-    const auto checkpoint = parts_.checkpoints.path_of(step);
+    auto checkpoint = parts_.checkpoints.path_of(step);
+    if (!std::filesystem::exists(checkpoint) && !origin_.empty())
+      checkpoint = origin_ / checkpoint.filename();
     const bool best = step == best_.best_step();
-    if (!best && !std::filesystem::exists(checkpoint)) continue;  // rotated away
+    const bool there = step == state_.step || std::filesystem::exists(checkpoint);
+    if (!there && best)
+      tell(MessageLevel::warning, cat("the best adapter, of step ", step,
+                                      ", was not kept: ", checkpoint.string(), " is not there"));
+    if (!there) continue;
     try {
       if (step != state_.step) parts_.checkpoints.restore_adapter(checkpoint, optimizer_.params());
     } catch (const UserError& error) {

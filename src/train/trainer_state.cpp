@@ -53,6 +53,7 @@ Json Trainer::trainer_state(bool done) const {
   own.set("identity", parts_.identity);
   own.set("recent_losses", loss_watch_.state());
   own.set("accepted_changes", state_.accepted_changes);
+  own.set("origin", origin_.string());
   const Json control = Json::Object{{"should_epoch_stop", false},
                                     {"should_evaluate", false},
                                     {"should_log", false},
@@ -101,6 +102,7 @@ std::optional<Json> Trainer::finished_before() const {
 }
 
 bool Trainer::resume() {
+  asked_to_resume_ = true;
   if (const auto done = finished_before()) {
     nothing_to_do_ = true;
     if (const Json* step = done->find("global_step"); step && step->is_integer())
@@ -127,6 +129,7 @@ void Trainer::resume_from(const std::filesystem::path& checkpoint) {
   std::error_code ignored;
   resumed_here_ =
       std::filesystem::equivalent(checkpoint, parts_.checkpoints.path_of(state_.step), ignored);
+  if (!resumed_here_) origin_ = std::filesystem::absolute(checkpoint, ignored).parent_path();
   // The next save writes what the checkpoint here does not hold.
   if (resumed_here_ && saved.accepted.empty()) saved_step_ = state_.step;
   tell(MessageLevel::info, cat("resuming from ", checkpoint.string(), ": step ", state_.step,
@@ -161,6 +164,8 @@ void Trainer::restore_host_state(const CheckpointState& saved) {
   if (const Json* losses = own->find("recent_losses")) loss_watch_.restore(*losses);
   if (const Json* changes = own->find("accepted_changes"))
     state_.accepted_changes = changes->as_array("trainer_state.json: accepted_changes");
+  if (const Json* origin = own->find("origin"); origin && origin->is_string())
+    origin_ = origin->as_string("trainer_state.json: origin");
   optimizer_.set_updates(state_.updates);
   for (const Json& row : state_.log_history)
     if (const auto value = row_number(row, best_.key()); value && row_step(row) > 0)
