@@ -8,6 +8,8 @@ namespace elenchus {
 namespace {
 
 constexpr std::string_view kBlanks = " \t\r\n";
+/// A character that no template looks for (U+E000), to see where a content goes.
+const std::string kProbe = "\xEE\x80\x80";
 
 Json as_json(std::span<const Message> messages) {
   Json::Array out;
@@ -188,7 +190,13 @@ std::vector<Message> RowRenderer::accepted_messages(const Conversation& conversa
 std::size_t RowRenderer::begin_of_answer(std::span<const Message> messages, std::size_t turn,
                                          const RenderedChat& chat) const {
   const RenderedChat header = apply(messages.first(turn), true);
-  const std::size_t begin = common_length(header.text, chat.text);
+  std::size_t begin = common_length(header.text, chat.text);
+  if (begin < header.text.size()) {
+    // They part within the header, or beyond it by chance: "<think>" and an answer "<html>".
+    const std::string& content = messages[turn].content;
+    for (const std::string& other : {kProbe + content, content + kProbe})
+      begin = std::min(begin, first_change(messages, turn, other, chat).value_or(begin));
+  }
   if (blank_from(header.text, begin)) return begin;
   // Some templates open the generated turn with more than a finished one has (<think>). All that
   // came before the turn must still be there.
@@ -206,26 +214,45 @@ std::size_t RowRenderer::end_of_answer(std::span<const Message> messages, std::s
   const RenderedChat until = apply(messages.first(turn + 1), false);
   const std::size_t end = common_length(until.text, chat.text);
   // Some templates write a last turn otherwise than an earlier one: reasoning is dropped.
-  return end > begin && blank_from(until.text, end) ? end : end_by_tokens(turn, begin, chat);
+  return end > begin && blank_from(until.text, end) ? end
+                                                    : end_by_tokens(messages, turn, begin, chat);
 }
 
-// The end of the first end-of-turn token that the template writes after text of the answer, with
-// the line break after it.
-std::size_t RowRenderer::end_by_tokens(std::size_t turn, std::size_t begin,
-                                       const RenderedChat& chat) const {
+// Where the text begins to be another if the turn's content is; empty where it does not.
+std::optional<std::size_t> RowRenderer::first_change(std::span<const Message> messages,
+                                                     std::size_t turn, std::string content,
+                                                     const RenderedChat& chat) const {
+  std::vector<Message> changed(messages.begin(), messages.end());
+  changed[turn].content = std::move(content);
+  try {
+    const RenderedChat other = apply(changed, false);
+    if (other.text == chat.text) return {};
+    return common_length(other.text, chat.text);
+  } catch (const InputError&) {
+    return {};  // a template may refuse the change
+  }
+}
+
+// The end of the first end-of-turn token that the template writes after the answer's text, and
+// before other text of the row, with the line break after it. A template may have left out the
+// whole answer.
+std::size_t RowRenderer::end_by_tokens(std::span<const Message> messages, std::size_t turn,
+                                       std::size_t begin, const RenderedChat& chat) const {
   const std::string_view text = chat.text;
-  for (std::size_t i = 0; i < chat.from_input.size(); ++i) {
-    if (chat.from_input[i].end <= begin) continue;
-    const std::size_t gap_begin = chat.from_input[i].end;
-    const std::size_t gap_end =
-        i + 1 < chat.from_input.size() ? chat.from_input[i + 1].begin : text.size();
-    const Encoding gap = rules_.tokenizer.encode(text.substr(gap_begin, gap_end - gap_begin));
-    const std::vector<std::size_t> ends = token_ends(gap, gap_end - gap_begin);
-    for (std::size_t token = 0; token < gap.ids.size(); ++token) {
-      if (!ends_turn(rules_, gap.ids[token])) continue;
-      const std::size_t end = gap_begin + ends[token];
-      return end < gap_end && text[end] == '\n' ? end + 1 : end;
-    }
+  const auto answered = first_change(messages, turn, messages[turn].content + kProbe, chat);
+  std::size_t gap_begin = std::max(begin, answered.value_or(begin)), gap_end = text.size();
+  for (const TextRange range : chat.from_input) {
+    if (range.begin < gap_begin)
+      gap_begin = std::max(gap_begin, range.end);
+    else
+      gap_end = std::min(gap_end, range.begin);
+  }
+  const Encoding gap = rules_.tokenizer.encode(text.substr(gap_begin, gap_end - gap_begin));
+  const std::vector<std::size_t> ends = token_ends(gap, gap_end - gap_begin);
+  for (std::size_t token = 0; token < gap.ids.size(); ++token) {
+    if (!ends_turn(rules_, gap.ids[token])) continue;
+    const std::size_t end = gap_begin + ends[token];
+    return end < gap_end && text[end] == '\n' ? end + 1 : end;
   }
   throw RowError("no_end_of_turn",
                  cat("turn ", turn + 1,
@@ -250,7 +277,7 @@ RenderedRow RowRenderer::render_text(const Conversation& conversation) const {
   for (std::size_t turn = first_trained; turn < messages.size(); ++turn) {
     if (messages[turn].role != "assistant") continue;
     const std::size_t begin = begin_of_answer(messages, turn, chat);
-    out.trained.push_back({begin, always_prompts ? end_by_tokens(turn, begin, chat)
+    out.trained.push_back({begin, always_prompts ? end_by_tokens(messages, turn, begin, chat)
                                                  : end_of_answer(messages, turn, begin, chat)});
   }
   return out;

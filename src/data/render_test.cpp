@@ -110,6 +110,32 @@ TEST_F(Render, FindsTheEndOfTurnsThatChangeWhenMoreFollow) {
             "<start>assistant\n[(think)d<end>\n]");
 }
 
+// Drops the thoughts of all but the last answer, and opens a thought in the generation prompt.
+constexpr const char* kReasoning =
+    "{% for m in messages %}{% set c = m['content'] %}"
+    "{% if m['role'] == 'assistant' and not loop.last and '(end)' in c %}"
+    "{% set c = c.split('(end)')[-1] %}{% endif %}"
+    "{{ '<start>' + m['role'] + '\\n' + c + '<end>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<start>assistant\\n(think)' }}{% endif %}";
+
+TEST_F(Render, TrainsOnNothingOfTheNextTurnWhereAnAnswerIsLeftOut) {
+  const auto row = renderer(kReasoning)
+                       .render(chat({{"user", "q"},
+                                     {"assistant", "(think)r(end)"},
+                                     {"user", "secret"},
+                                     {"assistant", "(think)s(end)a"}}));
+  EXPECT_EQ(marked(row),
+            "<start>user\nq<end>\n<start>assistant\n[<end>\n]<start>user\nsecret<end>\n"
+            "<start>assistant\n(think)[s(end)a<end>\n]");
+}
+
+TEST_F(Render, AnAnswerThatBeginsAsThePromptEndsKeepsItsBeginning) {
+  for (const char* answer : {"(html)", "(thing)", "("}) {
+    const auto row = renderer(kReasoning).render(chat({{"user", "q"}, {"assistant", answer}}));
+    EXPECT_EQ(marked(row), cat("<start>user\nq<end>\n<start>assistant\n[", answer, "<end>\n]"));
+  }
+}
+
 TEST_F(Render, LeavesOutAGenerationPromptThatIsAlwaysThere) {
   EXPECT_EQ(
       marked(renderer(kAlwaysPrompts)
