@@ -106,6 +106,7 @@ std::optional<LoraConfig> adapter_choice(const std::optional<fs::path>& folder,
       refuse(cat("modules_to_save has \"", printable(module), "\""));
   }
   LoraConfig lora;
+  lora.exists = true;
   lora.modules_to_save = config.modules_to_save;
   lora.ensure_weight_tying = config.ensure_weight_tying;
   for (const std::int64_t layer : config.layers_to_transform)

@@ -295,6 +295,14 @@ TEST(PlanAdapter, NamesWhatDoesNotFit) {
     EXPECT_NE(message(change).find(what), std::string::npos) << message(change);
   };
   EXPECT_EQ(message([](LoraConfig&) {}), "");
+  EXPECT_EQ(message([](LoraConfig& l) {  // as PEFT writes an adapter that is for several families
+              l.exists = true;
+              l.target_modules = {"q_proj", "query_key_value"};
+              l.exclude_modules = {"lm_head"};
+              l.rank_pattern = {{"fc1", 4}};
+              l.layers_to_transform = {0, 90};
+            }),
+            "");
   expect_said("lora.exclude_modules: \"lm_head\" matches no projection",
               [](LoraConfig& l) { l.exclude_modules = {"lm_head"}; });
   expect_said("lora.target_modules: \"w_pack\"", [](LoraConfig& l) {

@@ -60,7 +60,9 @@ bool is_part_of(const fs::path& file, const fs::path& read) {
   std::error_code ignored;
   return fs::equivalent(file, read, ignored) ||
          (fs::is_directory(read, ignored) && fs::exists(file, ignored) &&
-          fs::equivalent(parent_of(file), read, ignored));
+          *fs::weakly_canonical(file, ignored)
+                  .lexically_relative(fs::weakly_canonical(read, ignored))
+                  .begin() != "..");
 }
 
 }  // namespace

@@ -143,7 +143,7 @@ class ChosenLayers {
           "itself "
           "which blocks are meant; expected a list of modules, or all-linear");
     for (const int layer : wanted_)
-      if (layer < 0 || layer >= layers)
+      if (!config.exists && (layer < 0 || layer >= layers))
         throw UserError(cat("lora.layers_to_transform: found ", layer,
                             "; expected blocks of this model, 0 to ", layers - 1));
     for (const std::string& pattern : config.layers_pattern)
@@ -203,12 +203,14 @@ AdapterPlan plan_adapter(const LoraConfig& config, const Architecture& architect
           (config.bias == LoraBias::all || (config.bias == LoraBias::lora_only && module.rank > 0));
       plan.modules.push_back(module);
     }
-  if (const std::string* entry = targets.unused())
-    throw_no_module("lora.target_modules", *entry, there);
-  if (const std::string* entry = excluded.unused())
-    throw_no_module("lora.exclude_modules", *entry, there);
-  ranks.check_used();
-  alphas.check_used();
+  if (!config.exists) {
+    if (const std::string* entry = targets.unused())
+      throw_no_module("lora.target_modules", *entry, there);
+    if (const std::string* entry = excluded.unused())
+      throw_no_module("lora.exclude_modules", *entry, there);
+    ranks.check_used();
+    alphas.check_used();
+  }
   if (adapted.empty())
     throw UserError("lora.target_modules: no module is left to adapt, so nothing would be trained");
   plan.targets = targets.is_pattern() ? AdapterPlan::Modules{{}, config.target_modules[0]}

@@ -48,7 +48,8 @@ struct AdapterPlan {
 /// Resolves target_modules, exclude_modules and the patterns as PEFT: names match a module's whole
 /// name or its end after a dot; "all-linear" means every projection of every block; a single entry
 /// with a regular expression's characters must match a whole name. UserError: a name or pattern that
-/// matches nothing (the message lists what there is), a block that is not there.
+/// matches nothing (the message lists what there is), a block that is not there. PEFT lets both
+/// pass, and so does this of an adapter that exists: its tensors say what there is.
 AdapterPlan plan_adapter(const LoraConfig& config, const Architecture& architecture,
                          const DecoderConfig& decoder);
 

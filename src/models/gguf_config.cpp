@@ -33,6 +33,9 @@ constexpr KeyPair kReals[] = {
 Json config_from_gguf(const GgufFile& file, const Architecture& architecture) {
   const std::string prefix = std::string(architecture.gguf_name) + ".";
   Json config{Json::Object{}};
+  config.set("model_type", std::string(architecture.model_type));
+  if (const auto padding = file.get_u64("tokenizer.ggml.padding_token_id"))
+    config.set("pad_token_id", std::int64_t(*padding));
   for (const auto& [gguf, hf] : kIntegers)
     if (const auto value = file.get_u64(prefix + std::string(gguf)))
       config.set(hf, std::int64_t(*value));

@@ -107,6 +107,7 @@ struct LoraConfig {
   bool use_dora = false;
   double loraplus_lr_ratio = 1;
   std::optional<std::string> init_from;
+  bool exists = false;  ///< read from an adapter's folder, not asked for by a recipe
 
   template <class Self, class V>
   static void fields(Self& s, V& v) {

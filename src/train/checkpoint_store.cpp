@@ -197,7 +197,8 @@ bool accepted(const std::string& name, const std::vector<std::string>& accept) {
 /// with other data, another base or another adapter it is not the same training any more.
 std::string advice(const std::vector<std::string>& names) {
   const bool settings = std::ranges::all_of(names, [](const std::string& name) {
-    return name.starts_with("training.") || name.starts_with("metrics") ||
+    const bool of_moments = name == "training.optim";  // which would have no place
+    return (name.starts_with("training.") && !of_moments) || name.starts_with("metrics") ||
            name.starts_with("eval_data") || name == "device" || name == "compute_type";
   });
   if (!settings)
