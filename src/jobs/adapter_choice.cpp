@@ -61,18 +61,26 @@ void expect_architecture(const fs::path& folder, ModelFiles& base) {
                        "; give the model that the adapter was trained on"));
 }
 
-/// The fingerprint of the weights that a run of this program trained on, if the folder is one's.
-std::optional<std::string> recorded_fingerprint(const fs::path& folder) {
+/// A member of the identity of the run that left the folder, by its path; null if the folder is no
+/// run's of this program.
+Json recorded(const fs::path& folder, std::initializer_list<const char*> path) {
   try {
     const Json state = stored_config(folder, "trainer_state.json");
     const Json* at = &state;
-    for (const char* key :
-         {"stateful_callbacks", "Elenchus", "attributes", "identity", "base_model_fingerprint"})
-      if (!(at = at->find(key))) return std::nullopt;
-    return at->is_string() ? std::optional(at->as_string("")) : std::nullopt;
+    for (const char* key : {"stateful_callbacks", "Elenchus", "attributes", "identity"})
+      if (!(at = at->find(key))) return {};
+    for (const char* key : path)
+      if (!(at = at->find(key))) return {};
+    return *at;
   } catch (const InputError&) {
-    return std::nullopt;  // the tensors do not depend on it
+    return {};  // the tensors do not depend on it
   }
+}
+
+/// The fingerprint of the weights that were trained on.
+std::optional<std::string> recorded_fingerprint(const fs::path& folder) {
+  const Json found = recorded(folder, {"base_model_fingerprint"});
+  return found.is_string() ? std::optional(found.as_string("")) : std::nullopt;
 }
 
 /// "llama-3-8b" of "meta/Llama-3-8B/" or "Llama-3-8B.gguf".
@@ -87,6 +95,11 @@ std::string plain_name(fs::path path) {
 }
 
 }  // namespace
+
+bool trained_in_4bit(const std::optional<fs::path>& folder) {
+  const Json found = folder ? recorded(*folder, {"quantization", "load_in_4bit"}) : Json();
+  return !found.is_boolean() || found.as_boolean("");
+}
 
 std::optional<LoraConfig> adapter_choice(const std::optional<fs::path>& folder,
                                          const AdapterUse& use) {

@@ -29,6 +29,10 @@ std::optional<LoraConfig> adapter_choice(const std::optional<std::filesystem::pa
 void load_adapter_folder(Stream& stream, LoadedModel& model, const std::filesystem::path& folder,
                          const ModelFiles& base);
 
+/// Whether a base for this adapter is to be kept in NF4: yes, unless the run that trained it says
+/// that its own was not.
+bool trained_in_4bit(const std::optional<std::filesystem::path>& folder);
+
 /// LoadedModel::base_fingerprint as files record it: 16 hexadecimal digits.
 std::string fingerprint_text(const LoadedModel& model);
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/terminal.h"
 #include "generate/generator.h"
+#include "jobs/adapter_choice.h"
 #include "jobs/jobs.h"
 #include "jobs/run_setup.h"
 #include "jobs/session.h"
@@ -21,6 +22,7 @@ constexpr std::int64_t kConversationTokens = 8192;
 
 SessionRequest session_request(const ChatOptions& options) {
   SessionRequest request{.model = options.model, .adapter = options.adapter};
+  request.load_in_4bit = trained_in_4bit(options.adapter);
   request.max_positions = kConversationTokens;
   request.shapes.prompts = 1;
   request.shapes.prompt_tokens = GenerateOptions{}.prefill_tokens;

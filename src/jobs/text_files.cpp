@@ -238,7 +238,12 @@ TextFiles load_text(const ModelFiles& model, const std::optional<fs::path>& chat
     text.files["chat_template.jinja"] = *sources.template_source;
     sources.config_text =
         with_template(sources.config_text, std::move(sources.config), *sources.template_source);
-    text.chat_template.emplace(*sources.template_source, text.bos_token, text.eos_token);
+    try {
+      text.chat_template.emplace(*sources.template_source, text.bos_token, text.eos_token);
+    } catch (const InputError& error) {
+      const fs::path& file = chat_template_path ? *chat_template_path : model.path;
+      throw InputError(cat(printable(file.native(), 512), ": ", error.what()));
+    }
   }
   text.files["tokenizer_config.json"] = std::move(sources.config_text);
   find_special_ids(text, std::move(sources.stop_ids));

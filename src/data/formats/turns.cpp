@@ -66,6 +66,21 @@ std::string content_of(const Json& turn, const std::string& where, std::string_v
 
 }  // namespace
 
+void expect_nothing_at(const Json& object, std::span<const std::string_view> keys,
+                       const std::string& where) {
+  for (const std::string_view key : keys) {
+    const Json* value = object.find(key);
+    const bool empty = !value || value->is_null() ||
+                       (value->is_array() && value->as_array(key).empty()) ||
+                       (value->is_string() && blank(value->as_string(key)));
+    if (!empty)
+      throw RowError("key_unsupported",
+                     cat(where, where.empty() ? "" : ".", key,
+                         ": chat templates would write it, and it is not given to them; put it "
+                         "into the content, or take it out"));
+  }
+}
+
 void expect_object(const Json& row) {
   if (!row.is_object())
     throw RowError("row_not_object", cat("expected an object, found ", row.kind_name()));
@@ -96,6 +111,8 @@ std::vector<Message> read_turns(const Json& list, std::string_view where, std::s
     if (!items[i].is_object())
       throw RowError("message_not_object",
                      cat(place, ": expected an object, found ", items[i].kind_name()));
+    constexpr std::string_view kBesideContent[] = {"tool_calls", "reasoning_content", "thinking"};
+    expect_nothing_at(items[i], kBesideContent, place);
     std::string role = role_of(items[i], place, role_key);
     turns.push_back({std::move(role), content_of(items[i], place, content_key)});
   }

@@ -1,6 +1,7 @@
 #pragma once
 // What the formats of conversations share.
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,10 @@ namespace elenchus {
 /// Most turns of one conversation.
 inline constexpr std::size_t kMostTurns = 1024;
 
+/// RowError key_unsupported if the object has one of these keys, and something there: text that a
+/// template would write must not be left out without a word. `where` names the object.
+void expect_nothing_at(const Json& object, std::span<const std::string_view> keys,
+                       const std::string& where);
 /// RowError row_not_object unless the row is an object.
 void expect_object(const Json& row);
 /// The text of a key. RowError: key_missing, key_not_string.
