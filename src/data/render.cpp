@@ -192,10 +192,14 @@ std::size_t RowRenderer::begin_of_answer(std::span<const Message> messages, std:
   const RenderedChat header = apply(messages.first(turn), true);
   std::size_t begin = common_length(header.text, chat.text);
   if (begin < header.text.size()) {
-    // They part within the header, or beyond it by chance: "<think>" and an answer "<html>".
-    const std::string& content = messages[turn].content;
-    for (const std::string& other : {kProbe + content, content + kProbe})
-      begin = std::min(begin, first_change(messages, turn, other, chat).value_or(begin));
+    // They part within the header, or beyond it by chance: "<think>" and an answer "<html>". Text of
+    // the row is the answer's; where the template leaves all of it out, the end of the turn follows.
+    const std::size_t written = common_length(apply(messages.first(turn), false).text, chat.text);
+    const auto text = std::ranges::find_if(
+        chat.from_input, [&](const TextRange& range) { return range.begin >= written; });
+    if (text != chat.from_input.end()) begin = std::min(begin, text->begin);
+    begin = std::min(
+        begin, first_change(messages, turn, messages[turn].content + kProbe, chat).value_or(begin));
   }
   if (blank_from(header.text, begin)) return begin;
   // Some templates open the generated turn with more than a finished one has (<think>). All that

@@ -129,6 +129,17 @@ TEST_F(Render, TrainsOnNothingOfTheNextTurnWhereAnAnswerIsLeftOut) {
             "<start>assistant\n(think)[s(end)a<end>\n]");
 }
 
+TEST_F(Render, AnAnswerWhoseThoughtIsLeftOutKeepsItsBeginning) {
+  const auto row = renderer(kReasoning)
+                       .render(chat({{"user", "q"},
+                                     {"assistant", "(think)r(end)(b)"},
+                                     {"user", "p"},
+                                     {"assistant", "a"}}));
+  EXPECT_EQ(marked(row),
+            "<start>user\nq<end>\n<start>assistant\n[(b)<end>\n]<start>user\np<end>\n"
+            "<start>assistant\n[a<end>\n]");
+}
+
 TEST_F(Render, AnAnswerThatBeginsAsThePromptEndsKeepsItsBeginning) {
   for (const char* answer : {"(html)", "(thing)", "("}) {
     const auto row = renderer(kReasoning).render(chat({{"user", "q"}, {"assistant", answer}}));
