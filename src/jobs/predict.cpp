@@ -24,18 +24,32 @@ struct Input {
   UnlabelledRows given, swapped;
 };
 
+/// Whether classes begin with these names.
+bool begin_with(std::span<const ClassName> classes, std::span<const std::string_view> names) {
+  return classes.size() >= names.size() &&
+         std::ranges::equal(classes.first(names.size()), names, {}, &ClassName::name);
+}
+
+/// The rows' format is that of what was trained on, which the names of the classes tell: the columns
+/// of a file may suit both.
+DataConfig data_of(const Recipe& recipe, std::span<const ClassName> classes) {
+  DataConfig data = recipe.data;
+  if (data.format != "auto" || !classes.front().given) return data;
+  const bool arena = begin_with(classes, kArenaFormat.classes);
+  data.format = arena ? kArenaFormat.name : kClassificationFormat.name;
+  return data;
+}
+
 Input read_input(const PredictOptions& options, const Recipe& recipe, const Tokenizer& tokenizer,
                  const std::vector<ClassName>& classes) {
   Input input;
   const std::string path = options.input.string();
-  input.given = load_unlabelled(path, recipe.data, tokenizer, AnswerOrder::as_given);
+  const DataConfig data = data_of(recipe, classes);
+  input.given = load_unlabelled(path, data, tokenizer, AnswerOrder::as_given);
   if (!options.average_swapped) return input;
-  input.swapped = load_unlabelled(path, recipe.data, tokenizer, AnswerOrder::swapped);
-  const auto is_named = [](const ClassName& each, std::string_view name) {
-    return each.name == name;
-  };
+  input.swapped = load_unlabelled(path, data, tokenizer, AnswerOrder::swapped);
   const auto pair = kArenaFormat.classes.first(2);
-  if (classes.size() < 2 || !std::ranges::equal(std::span(classes).first(2), pair, is_named))
+  if (!begin_with(classes, pair))
     throw InputError(cat("--average-swapped: ", printable(options.adapter.string(), 512),
                          " has the classes ", printable(classes[0].name), ", ",
                          printable(classes[1].name), ", ...; expected ", pair[0], " and ", pair[1],
