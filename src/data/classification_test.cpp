@@ -271,6 +271,8 @@ TEST_F(Classification, ReadsRowsToPredictWithoutLabelsAndInOrder) {
   expect_has(refusal([&] { read(plain, AnswerOrder::swapped); }), "--average-swapped");
   expect_has(refusal([&] { read(file("bad.csv", "text\nok\n\"\"\n"), AnswerOrder::as_given); }),
              "row 2 (line 3)");
+  const std::string large = file("large.jsonl", "{\"id\": 9223372036854775809, \"text\": \"a\"}\n");
+  expect_has(refusal([&] { read(large, AnswerOrder::as_given); }), "number_not_exact");
 }
 
 TEST_F(Classification, RefusesRowsWithoutAnyToken) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "base/file.h"
 #include "data/formats/class_format.h"
@@ -26,6 +27,12 @@ std::string value_text(const Json& row, std::string_view key) {
   const Json* value = row.find(key);
   if (!value) throw RowError("key_missing", cat(printable(key), ": missing, expected a text"));
   if (value->is_string()) return value->as_string(key);
+  // Beyond this a double is no longer the number that was written.
+  constexpr double kExact = 9007199254740992;
+  if (value->is_number() && !value->is_integer() && std::abs(value->as_number(key)) >= kExact)
+    throw RowError("number_not_exact",
+                   cat(printable(key), ": found a number of about ", value->dump(),
+                       ", which would be rounded; write it as a text, in quotes"));
   if (value->is_number() || value->is_boolean()) return value->dump();
   throw RowError("key_not_text",
                  cat(printable(key), ": expected a text or a number, found ", value->kind_name()));
