@@ -153,7 +153,7 @@ void read_added_token(const Json& entry, TokenizerParts& parts, const std::strin
   } else if (known != id) {
     throw InputError(cat(what, ": token \"", printable(token.content), "\" has id ", id, ", but ",
                          known, " elsewhere in the file"));
-  } else if (token.special) {
+  } else if (token.is_control()) {
     parts.reserved.push_back(known);
   }
   token.id = TokenId(id);
