@@ -69,6 +69,20 @@ TEST(TokenizerJson, ReadsASmallOne) {
   EXPECT_THROW(tokenizer->encode("a\xFF"), InputError);
 }
 
+TEST(TokenizerJson, MergesNeverReachAControlTokenThatIsNotCalledSpecial) {
+  Json json = with({"added_tokens", "1"}, R"({"id": 6, "content": "<|>", "special": false})");
+  Json* const model = const_cast<Json*>(json.find("model"));
+  model->set("vocab", Json::parse(R"({"<s>": 0, "<|": 3, ">": 4, "<": 1, "|": 2, "<|>": 6})", "v"));
+  model->set("merges", Json::parse(R"(["< |", "<| >"])", "m"));
+  const auto tokenizer = tokenizer_from_json(json, "small");
+  const TextRange all = {0, 3};
+  EXPECT_EQ(
+      tokenizer->encode("<|>", {.add_special_tokens = false, .plain = std::span(&all, 1)}).ids,
+      (std::vector<TokenId>{3, 4}));
+  EXPECT_EQ(tokenizer->encode("<|>", {.add_special_tokens = false, .plain = {}}).ids,
+            std::vector<TokenId>{6});
+}
+
 TEST(TokenizerJson, NamesWhatItRefuses) {
   struct Case {
     std::vector<std::string> path;
