@@ -1,5 +1,4 @@
-#include "cli/command.h"
-#include "jobs/jobs.h"
+#include "cli/recipe_options.h"
 
 namespace elenchus {
 namespace {
@@ -11,14 +10,13 @@ class CompareCommand : public Command {
     return "answers prompts with and without an adapter";
   }
   std::vector<Option> options() override {
-    return {
-        {"RECIPE.yaml", "", "the recipe", &options_.recipe.file, Presence::required},
-        {"OVERRIDE", "", "section.key=value, in place of the recipe's", &options_.recipe.overrides},
-        {"--adapter", "DIR", "the adapter folder", &options_.adapter, Presence::required},
-        {"--prompt", "TEXT", "a prompt; may be given several times", &options_.prompts,
-         Presence::required},
-        {"--max-new-tokens", "N", "longest reply, in tokens", &options_.max_new_tokens,
-         Presence::optional, 1, 1 << 20}};
+    return recipe_options(
+        options_.recipe,
+        {{"--adapter", "DIR", "the adapter folder", &options_.adapter, Presence::required},
+         {"--prompt", "TEXT", "a prompt; may be given several times", &options_.prompts,
+          Presence::required},
+         {"--max-new-tokens", "N", "longest reply, in tokens", &options_.max_new_tokens,
+          Presence::optional, 1, 1 << 20}});
   }
   int run() override { return compare(options_); }
 

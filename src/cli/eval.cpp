@@ -1,5 +1,4 @@
-#include "cli/command.h"
-#include "jobs/jobs.h"
+#include "cli/recipe_options.h"
 
 namespace elenchus {
 namespace {
@@ -11,13 +10,9 @@ class EvalCommand : public Command {
     return "measures a model on the evaluation rows; metrics as JSON on stdout";
   }
   std::vector<Option> options() override {
-    return {
-        {"RECIPE.yaml", "", "the recipe; its relative paths start at its own folder",
-         &options_.recipe.file, Presence::required},
-        {"OVERRIDE", "",
-         "section.key=value, in place of the recipe's; relative paths start at the recipe's folder",
-         &options_.recipe.overrides},
-        {"--adapter", "DIR", "measures the model with this adapter", &options_.adapter}};
+    return recipe_options(
+        options_.recipe,
+        {{"--adapter", "DIR", "measures the model with this adapter", &options_.adapter}});
   }
   int run() override { return evaluate(options_); }
 

@@ -1,5 +1,4 @@
-#include "cli/command.h"
-#include "jobs/jobs.h"
+#include "cli/recipe_options.h"
 
 namespace elenchus {
 namespace {
@@ -11,13 +10,8 @@ class InspectCommand : public Command {
     return "shows rows as the model sees them, and which tokens are trained on";
   }
   std::vector<Option> options() override {
-    return {
-        {"RECIPE.yaml", "", "the recipe; its relative paths start at its own folder",
-         &options_.recipe.file, Presence::required},
-        {"OVERRIDE", "",
-         "section.key=value, in place of the recipe's; relative paths start at the recipe's folder",
-         &options_.recipe.overrides},
-        {"--rows", "N", "how many rows", &options_.rows, Presence::optional, 1, 1e9}};
+    return recipe_options(options_.recipe, {{"--rows", "N", "how many rows", &options_.rows,
+                                             Presence::optional, 1, 1e9}});
   }
   int run() override { return inspect(options_); }
 

@@ -1,5 +1,4 @@
-#include "cli/command.h"
-#include "jobs/jobs.h"
+#include "cli/recipe_options.h"
 
 namespace elenchus {
 namespace {
@@ -10,14 +9,7 @@ class PlanCommand : public Command {
   std::string_view summary() const override {
     return "shows parameters, memory, steps and schedule; starts nothing";
   }
-  std::vector<Option> options() override {
-    return {
-        {"RECIPE.yaml", "", "the recipe; its relative paths start at its own folder",
-         &options_.recipe.file, Presence::required},
-        {"OVERRIDE", "",
-         "section.key=value, in place of the recipe's; relative paths start at the recipe's folder",
-         &options_.recipe.overrides}};
-  }
+  std::vector<Option> options() override { return recipe_options(options_.recipe); }
   int run() override { return plan(options_); }
 
  private:

@@ -1,5 +1,4 @@
-#include "cli/command.h"
-#include "jobs/jobs.h"
+#include "cli/recipe_options.h"
 
 namespace elenchus {
 namespace {
@@ -11,21 +10,17 @@ class PredictCommand : public Command {
     return "writes the probabilities of the classes of a file's rows";
   }
   std::vector<Option> options() override {
-    return {
-        {"RECIPE.yaml", "", "the recipe; its relative paths start at its own folder",
-         &options_.recipe.file, Presence::required},
-        {"OVERRIDE", "",
-         "section.key=value, in place of the recipe's; relative paths start at the recipe's folder",
-         &options_.recipe.overrides},
-        {"--adapter", "DIR", "the trained classifier", &options_.adapter, Presence::required},
-        {"--input", "FILE.csv", "the rows", &options_.input, Presence::required},
-        {"--output", "FILE.csv", "where the probabilities go", &options_.output,
-         Presence::required},
-        {"--average-swapped", "", "averages over both orders of two answers (arena)",
-         &options_.average_swapped},
-        {"--fit-temperature", "",
-         "scales the scores by the temperature that fits the evaluation rows best",
-         &options_.fit_temperature}};
+    return recipe_options(
+        options_.recipe,
+        {{"--adapter", "DIR", "the trained classifier", &options_.adapter, Presence::required},
+         {"--input", "FILE.csv", "the rows", &options_.input, Presence::required},
+         {"--output", "FILE.csv", "where the probabilities go", &options_.output,
+          Presence::required},
+         {"--average-swapped", "", "averages over both orders of two answers (arena)",
+          &options_.average_swapped},
+         {"--fit-temperature", "",
+          "scales the scores by the temperature that fits the evaluation rows best",
+          &options_.fit_temperature}});
   }
   int run() override { return predict(options_); }
 

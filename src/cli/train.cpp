@@ -1,5 +1,4 @@
-#include "cli/command.h"
-#include "jobs/jobs.h"
+#include "cli/recipe_options.h"
 
 namespace elenchus {
 namespace {
@@ -9,16 +8,12 @@ class TrainCommand : public Command {
   std::string_view name() const override { return "train"; }
   std::string_view summary() const override { return "fine-tunes a model by a recipe"; }
   std::vector<Option> options() override {
-    return {
-        {"RECIPE.yaml", "", "the recipe; its relative paths start at its own folder",
-         &options_.recipe.file, Presence::required},
-        {"OVERRIDE", "",
-         "section.key=value, in place of the recipe's; relative paths start at the recipe's folder",
-         &options_.recipe.overrides},
-        {"--resume", "[CHECKPOINT]",
-         "goes on from this checkpoint; without a value from the newest valid one, if any",
-         &resume_},
-        {"--quiet", "", "says only warnings and the result", &options_.quiet}};
+    return recipe_options(
+        options_.recipe,
+        {{"--resume", "[CHECKPOINT]",
+          "goes on from this checkpoint; without a value from the newest valid one, if any",
+          &resume_},
+         {"--quiet", "", "says only warnings and the result", &options_.quiet}});
   }
   std::string more_help() const override {
     return "\nKeys of a recipe, with their defaults:\n" + recipe_help();
