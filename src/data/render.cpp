@@ -8,8 +8,8 @@ namespace elenchus {
 namespace {
 
 constexpr std::string_view kBlanks = " \t\r\n";
-/// A character that no template looks for (U+E000), to see where a content goes.
-const std::string kProbe = "\xEE\x80\x80";
+/// A character that no template looks for (U+E000), to see where a content ends.
+constexpr std::string_view kProbe = "\xEE\x80\x80";
 
 Json as_json(std::span<const Message> messages) {
   Json::Array out;
@@ -191,21 +191,19 @@ std::size_t RowRenderer::begin_of_answer(std::span<const Message> messages, std:
                                          const RenderedChat& chat) const {
   const RenderedChat header = apply(messages.first(turn), true);
   std::size_t begin = common_length(header.text, chat.text);
-  if (begin < header.text.size()) {
-    // They part within the header, or beyond it by chance: "<think>" and an answer "<html>". Text of
-    // the row is the answer's; where the template leaves all of it out, the end of the turn follows.
-    const std::size_t written = common_length(apply(messages.first(turn), false).text, chat.text);
-    const auto text = std::ranges::find_if(
-        chat.from_input, [&](const TextRange& range) { return range.begin >= written; });
-    if (text != chat.from_input.end()) begin = std::min(begin, text->begin);
-    begin = std::min(
-        begin, first_change(messages, turn, messages[turn].content + kProbe, chat).value_or(begin));
-  }
+  if (begin == header.text.size()) return begin;
+  // They part within the header, or beyond it by chance: "<think>" and an answer "<html>". Text of
+  // the row is the answer's; where the template leaves all of it out, the end of the turn follows.
+  const RenderedChat before = apply(messages.first(turn), false);
+  const std::size_t written = common_length(before.text, chat.text);
+  const auto text = std::ranges::find_if(
+      chat.from_input, [&](const TextRange& range) { return range.begin >= written; });
+  if (text != chat.from_input.end()) begin = std::min(begin, text->begin);
+  begin = std::min(begin, end_of_content(messages, turn, chat).value_or(begin));
   if (blank_from(header.text, begin)) return begin;
   // Some templates open the generated turn with more than a finished one has (<think>). All that
   // came before the turn must still be there.
-  const RenderedChat before = apply(messages.first(turn), false);
-  if (blank_from(before.text, std::min(begin, common_length(before.text, chat.text)))) return begin;
+  if (blank_from(before.text, std::min(begin, written))) return begin;
   throw RowError("template_rewrites",
                  cat("turn ", turn + 1, ": the chat template writes the turns before an answer ",
                      "otherwise than when they are alone, so what to train on cannot be told; "
@@ -222,12 +220,12 @@ std::size_t RowRenderer::end_of_answer(std::span<const Message> messages, std::s
                                                     : end_by_tokens(messages, turn, begin, chat);
 }
 
-// Where the text begins to be another if the turn's content is; empty where it does not.
-std::optional<std::size_t> RowRenderer::first_change(std::span<const Message> messages,
-                                                     std::size_t turn, std::string content,
-                                                     const RenderedChat& chat) const {
+// Where the text begins to be another if the turn's content is longer; empty where it does not.
+std::optional<std::size_t> RowRenderer::end_of_content(std::span<const Message> messages,
+                                                       std::size_t turn,
+                                                       const RenderedChat& chat) const {
   std::vector<Message> changed(messages.begin(), messages.end());
-  changed[turn].content = std::move(content);
+  changed[turn].content += kProbe;
   try {
     const RenderedChat other = apply(changed, false);
     if (other.text == chat.text) return {};
@@ -243,7 +241,7 @@ std::optional<std::size_t> RowRenderer::first_change(std::span<const Message> me
 std::size_t RowRenderer::end_by_tokens(std::span<const Message> messages, std::size_t turn,
                                        std::size_t begin, const RenderedChat& chat) const {
   const std::string_view text = chat.text;
-  const auto answered = first_change(messages, turn, messages[turn].content + kProbe, chat);
+  const auto answered = end_of_content(messages, turn, chat);
   std::size_t gap_begin = std::max(begin, answered.value_or(begin)), gap_end = text.size();
   for (const TextRange range : chat.from_input) {
     if (range.begin < gap_begin)

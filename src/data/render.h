@@ -87,8 +87,8 @@ class RowRenderer {
                             const RenderedChat& chat) const;
   std::size_t end_by_tokens(std::span<const Message> messages, std::size_t turn, std::size_t begin,
                             const RenderedChat& chat) const;
-  std::optional<std::size_t> first_change(std::span<const Message> messages, std::size_t turn,
-                                          std::string content, const RenderedChat& chat) const;
+  std::optional<std::size_t> end_of_content(std::span<const Message> messages, std::size_t turn,
+                                            const RenderedChat& chat) const;
   Encoding encode_chat(const RenderedChat& chat) const;
   Encoding encode_plain(const std::string& text, std::span<const TextRange> plain) const;
   void check_turn_end(const TokenizedRow& row, const Encoding& encoding, TextRange turn) const;
